@@ -1,0 +1,59 @@
+# salvor. `make` lists what there is; `make build` leaves the program at bin/salvor.
+
+GO       ?= go
+LINT     := .tools/golangci-lint-2.15.0
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+KILLS    ?= 300
+export CGO_ENABLED := 1
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/salvor (installs a C compiler first when it is missing and you are root)
+	@scripts/setup.sh build
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/salvor ./cmd/salvor
+
+.PHONY: test
+test: ## run every test; as root also those that need loop devices, mounts and FUSE
+	@scripts/setup.sh build test
+	$(GO) vet ./...
+	$(GO) test -timeout 15m ./...
+
+.PHONY: lint
+lint: $(LINT) ## run the linters and the layer rules
+	@scripts/setup.sh build lint
+	$(LINT) run ./...
+	shellcheck scripts/*.sh .ci/run
+
+$(LINT):
+	@scripts/setup.sh build
+	GOBIN=$(CURDIR)/.tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv .tools/golangci-lint $(LINT)
+
+.PHONY: demo
+demo: build ## image, verify, restore, purge a small failing disk; prints the attest
+	@scripts/setup.sh demo
+	@scripts/demo.sh bin/salvor
+
+.PHONY: bench
+bench: build ## speed of imaging against cp, memory for a 4 TB disk, ledger and container benchmarks
+	@scripts/setup.sh build bench
+	@scripts/bench.sh bin/salvor
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./custody/... ./rescue/... ./wipe/...
+
+.PHONY: test-kill
+test-kill: ## SIGKILL at 300 moments of imaging and 200 of purging (KILLS=n to change)
+	@scripts/setup.sh build test
+	$(GO) test -timeout 120m ./cmd/salvor -run 'Kill' -v -args -kills $(KILLS)
+
+.PHONY: fuzz
+fuzz: ## fuzz every format and rule, 30 seconds each (FUZZTIME=5m to change)
+	@scripts/setup.sh build
+	@scripts/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .tools
