@@ -1,0 +1,201 @@
+package wipe
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// Evidence is what an erase showed: plain facts, no judgement. Classify turns it
+// into the words of an attest. It holds no personal data.
+type Evidence struct {
+	Job       string    `json:"job"`
+	UUID      string    `json:"uuid"` // of the image
+	StreamKey Key       `json:"stream_key"`
+	Stage     Stage     `json:"stage"`
+	Begun     time.Time `json:"begun,omitzero"`
+	Ended     time.Time `json:"ended,omitzero"`
+
+	Vault    Place `json:"vault"`    // where the image's files lay
+	Keystore Place `json:"keystore"` // where its key files lay
+
+	KeyFacts KeyFacts       `json:"key_facts"`
+	Keys     []FileEvidence `json:"keys"`  // key files that were at hand
+	Files    []FileEvidence `json:"files"` // the image's files
+
+	Missing int          `json:"missing"` // segments that should have been there
+	Strays  int          `json:"strays"`  // files that salvor did not write, left alone
+	Residue ResidueFacts `json:"residue"`
+
+	DirsRemoved []string `json:"dirs_removed"`
+}
+
+// Total adds up the facts of files.
+func Total(files []FileEvidence) Facts {
+	var t Facts
+	for _, f := range files {
+		t.Written += f.Facts.Written
+		t.Unwritten += f.Facts.Unwritten
+		t.Equal += f.Facts.Equal
+		t.Different += f.Facts.Different
+		t.Unreadable += f.Facts.Unreadable
+		t.RawEqual += f.Facts.RawEqual
+		t.RawDifferent += f.Facts.RawDifferent
+		t.RawUnreadable += f.Facts.RawUnreadable
+	}
+	return t
+}
+
+// FileEvidence is what was seen of one file.
+type FileEvidence struct {
+	Name    string `json:"name"`
+	Bytes   int64  `json:"bytes"` // the whole allocation
+	Before  Map    `json:"before"`
+	After   *Map   `json:"after,omitempty"`
+	Facts   Facts  `json:"facts"`
+	Change  Change `json:"change,omitempty"`
+	Removed bool   `json:"removed"`
+	Bad     []Span `json:"bad,omitempty"`
+}
+
+// Facts counts bytes of a file's allocation.
+type Facts struct {
+	Written   int64 `json:"written,omitempty"`   // accepted by the device and made durable
+	Unwritten int64 `json:"unwritten,omitempty"` // refused by the device
+
+	// Read back through the file, past the cache when PastCache.
+	Equal      int64 `json:"equal,omitempty"`
+	Different  int64 `json:"different,omitempty"`
+	Unreadable int64 `json:"unreadable,omitempty"`
+	PastCache  bool  `json:"past_cache,omitempty"`
+
+	// Read back from the block device at the recorded places, when Raw.
+	Raw           bool  `json:"raw,omitempty"`
+	RawEqual      int64 `json:"raw_equal,omitempty"`
+	RawDifferent  int64 `json:"raw_different,omitempty"`
+	RawUnreadable int64 `json:"raw_unreadable,omitempty"`
+}
+
+// Change is what happened to a file behind the job's back.
+type Change string
+
+// The changes. After the keys are gone a change no longer stops a run, but the
+// file then counts as not erased.
+const (
+	Unchanged Change = ""
+	Gone      Change = "missing"   // it is not there any more
+	Replaced  Change = "replaced"  // another file has its name; it is not touched
+	Truncated Change = "truncated" // it became shorter: blocks were given back with their old content
+	Grown     Change = "grown"     // somebody wrote to it
+	Linked    Change = "linked"    // it has a second name; it is not touched
+)
+
+// KeyFacts accounts for the copies of the session secrets.
+type KeyFacts struct {
+	Expected   int `json:"expected"`             // recorded in the ledger
+	Elsewhere  int `json:"elsewhere,omitempty"`  // of these, in another keystore
+	Missing    int `json:"missing,omitempty"`    // of these, not there
+	Changed    int `json:"changed,omitempty"`    // of these, there with another content
+	Unrecorded int `json:"unrecorded,omitempty"` // found beside them, and destroyed as well
+	Sessions   int `json:"sessions,omitempty"`   // sessions that the segments name and no recorded copy belongs to
+
+	Attempt Attempt `json:"attempt,omitempty"`
+}
+
+// Attempt is how the attempt ended to open the image with what is left.
+type Attempt string
+
+// The attempts.
+const (
+	NotTried Attempt = ""       // not made, or it could not be made
+	Shut     Attempt = "failed" // nothing opened it
+	Opened   Attempt = "opened" // it opened, or a key file was still found
+)
+
+// Place is the storage under a directory, as this host sees it.
+type Place struct {
+	FS       string `json:"fs"`                  // type of the file system, as the kernel names it
+	Known    Kind   `json:"kind"`                // how far salvor knows this type
+	Device   string `json:"device,omitempty"`    // the kernel's name of the block device, "sda1"
+	RawReady bool   `json:"raw_ready,omitempty"` // the block device could be opened for reading
+	ReadOnly bool   `json:"read_only,omitempty"`
+
+	Rotating Answer   `json:"rotating,omitempty"` // spinning disk or flash
+	Virtual  []string `json:"virtual,omitempty"`  // layers under the file system that are themselves virtual
+	// Snapshots are signs of snapshots or recycle bins, such as ".zfs/snapshot".
+	// None seen is not none there.
+	Snapshots []string `json:"snapshots,omitempty"`
+}
+
+// Kind is how far salvor knows a type of file system.
+type Kind string
+
+// The kinds of file system.
+const (
+	InPlace   Kind = "in-place"      // ext4, xfs: overwrites in place, and tells where
+	Somewhere Kind = "somewhere"     // overwrites, but the physical place is not known: NFS, SMB, FUSE, FAT
+	CopyFirst Kind = "copy-on-write" // btrfs, overlay and the like: the old blocks stay
+	Memory    Kind = "memory"        // tmpfs: nothing to read back from
+	Unknown   Kind = "unknown"       // not known to salvor
+)
+
+// Answer is yes, no, or not known.
+type Answer string
+
+// The answers.
+const (
+	NotKnown Answer = ""
+	Yes      Answer = "yes"
+	No       Answer = "no"
+)
+
+// Map is where a file's bytes lie, as FIEMAP tells it.
+type Map struct {
+	Known   bool   `json:"known,omitempty"` // every byte has one physical place
+	Extents int    `json:"extents,omitempty"`
+	Digest  Digest `json:"digest,omitzero"` // of the places, so that two maps can be compared
+
+	Shared  bool `json:"shared,omitempty"`  // other files use the same blocks
+	Encoded bool `json:"encoded,omitempty"` // compressed or encrypted by the file system
+	Inline  bool `json:"inline,omitempty"`  // kept among the metadata
+	Holes   bool `json:"holes,omitempty"`   // parts without blocks: some may have been given back
+	Journal bool `json:"journal,omitempty"` // content goes through the file system's journal
+	Late    bool `json:"late,omitempty"`    // the inode is younger than its content: an earlier copy existed
+}
+
+// Same reports whether two maps name the same places.
+func (m Map) Same(o Map) bool { return m.Known && o.Known && m.Digest == o.Digest }
+
+// Digest is a SHA-256, written as hexadecimal.
+type Digest [32]byte
+
+// MarshalText writes d as 64 hexadecimal digits.
+func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (d *Digest) UnmarshalText(p []byte) error {
+	if len(p) != hex.EncodedLen(len(d)) {
+		return fmt.Errorf("read a digest: %d characters, want %d", len(p), hex.EncodedLen(len(d)))
+	}
+	if _, err := hex.Decode(d[:], p); err != nil {
+		return fmt.Errorf("read a digest: %w", err)
+	}
+	return nil
+}
+
+// Marker is a sample of the old content, to look for on the device.
+type Marker struct {
+	Key   bool   `json:"key,omitempty"` // of a key file, else of a segment
+	Bytes string `json:"bytes"`         // 32 bytes in hexadecimal
+}
+
+// ResidueFacts is the outcome of looking for old content on the whole device.
+type ResidueFacts struct {
+	Asked   bool  `json:"asked,omitempty"`
+	Done    bool  `json:"done,omitempty"`    // the whole device was looked at
+	Markers int   `json:"markers,omitempty"` // samples that were looked for
+	Bytes   int64 `json:"bytes,omitempty"`   // read
+	Unread  int64 `json:"unread,omitempty"`  // could not be read
+	Found   int   `json:"found,omitempty"`   // samples of segments that are still there
+	Keys    int   `json:"keys,omitempty"`    // samples of key files that are still there
+}

@@ -1,0 +1,108 @@
+package wipe
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Stage is how far a job has come. Each stage is recorded only after everything
+// it claims is durable.
+type Stage string
+
+// The stages, in their order.
+const (
+	Planned   Stage = "PLANNED"   // nothing is destroyed yet, unless Job.KeysBegun
+	KeyDone   Stage = "KEY_DONE"  // every key file at hand was overwritten and read back
+	Overwrite Stage = "OVERWRITE" // content is being overwritten; FileJob.Done says how far
+	Verified  Stage = "VERIFIED"  // everything was read back; files may be going
+	Unlinked  Stage = "UNLINKED"  // the files are gone, durably
+	Attested  Stage = "ATTESTED"  // the attest was issued; set by MarkAttested
+)
+
+// Job is the journal of one erase. It holds no secret of the image and no
+// personal data, and is written as JSON.
+type Job struct {
+	Version   int       `json:"v"`
+	ID        string    `json:"id"`   // random, 32 hexadecimal digits
+	UUID      string    `json:"uuid"` // of the image, 32 hexadecimal digits
+	Stage     Stage     `json:"stage"`
+	StreamKey Key       `json:"stream_key"`
+	Begun     time.Time `json:"begun,omitzero"` // first run, UTC
+	Ended     time.Time `json:"ended,omitzero"` // removal of the files, UTC
+
+	// KeysBegun is set before the first byte of a key file is overwritten.
+	KeysBegun bool `json:"keys_begun,omitempty"`
+	// MediaBegun is set before the first byte of content is overwritten.
+	MediaBegun bool `json:"media_begun,omitempty"`
+
+	Vault    Place     `json:"vault"`
+	Keystore Place     `json:"keystore"`
+	Keys     []FileJob `json:"keys"`
+	Files    []FileJob `json:"files"`
+
+	KeyFacts KeyFacts `json:"key_facts"`
+	// StrayNames are files in the image's directory that salvor did not write.
+	// They are left alone. The names are for the operator's eyes: they may hold
+	// personal data and never go into an attest.
+	StrayNames []string `json:"stray_names,omitempty"`
+	Missing    int      `json:"missing,omitempty"` // segments that should be there and are not
+
+	Markers []Marker     `json:"markers,omitempty"` // samples of the old content, for Options.Residue
+	Residue ResidueFacts `json:"residue,omitzero"`
+
+	DirsRemoved []string `json:"dirs_removed,omitempty"` // of: image, case, keys, keys of the case
+}
+
+// FileJob is one file of a job: what it was when it was planned, and how far the
+// job has come with it.
+type FileJob struct {
+	Name  string `json:"name"`
+	Lane  uint64 `json:"lane"` // of the Stream
+	Inode uint64 `json:"inode"`
+	Birth int64  `json:"birth,omitempty"` // of the inode, ns since 1970; 0 when the file system does not say
+	Size  int64  `json:"size"`            // bytes
+	Alloc int64  `json:"alloc"`           // bytes to overwrite: the whole allocation
+	End   int64  `json:"end"`             // offset just behind the last byte to overwrite
+
+	SHA256 *Digest `json:"sha256,omitempty"` // of a key file
+
+	Map    Map    `json:"map"`             // where its bytes lay before anything was written
+	After  *Map   `json:"after,omitempty"` // and where they lay when everything was written
+	Done   int64  `json:"done,omitempty"`  // everything before this offset is overwritten and durable
+	Synced bool   `json:"synced,omitempty"`
+	Facts  Facts  `json:"facts,omitzero"` // what the overwriting and the reading back showed
+	Change Change `json:"change,omitempty"`
+	Bad    []Span `json:"bad,omitempty"` // ranges that the device refused to write
+	Read   bool   `json:"read,omitempty"`
+}
+
+// Span is a range of bytes of a file.
+type Span struct {
+	Off int64 `json:"off"`
+	Len int64 `json:"len"`
+}
+
+// Journal keeps a job. Save returns only when the job is durable; after an error
+// the job counts as not saved. The purge cannot go on without its journal: an
+// error from Save ends the run.
+type Journal interface {
+	Save(ctx context.Context, j *Job) error
+}
+
+// MarkAttested records that the attest of a job was issued. It is the last step.
+func MarkAttested(ctx context.Context, j *Job, journal Journal) error {
+	switch j.Stage {
+	case Attested:
+		return nil
+	case Unlinked:
+	default:
+		return fmt.Errorf("attest an erase at stage %s: %w", j.Stage, ErrJob)
+	}
+	j.Stage = Attested
+	if err := journal.Save(ctx, j); err != nil {
+		j.Stage = Unlinked
+		return fmt.Errorf("record the attest: %w", err)
+	}
+	return nil
+}

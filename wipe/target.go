@@ -1,0 +1,81 @@
+package wipe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Target is the image to erase, and what the ledger knows about it.
+type Target struct {
+	Vault   *os.Root // the vault; its marker salvor-vault.json must be there
+	Dir     string   // the image's directory below Vault, "cases/T1-2026-0001/image-01"
+	CaseDir string   // the case's directory below Vault; removed when it is left empty
+
+	Keystore     *os.Root // where the key files lie; may be the same as Vault
+	KeystoreName string   // the label by which KeyCopy.Keystore names this keystore
+	KeyDir       string   // the image's directory below Keystore, "keystore/T1-2026-0001/image-01"
+
+	// ExpectedKeys are all the copies of session secrets that the ledger says
+	// were made for this image, wherever they lie.
+	ExpectedKeys []KeyCopy
+	UUID         [16]byte // of the image
+	Segments     int      // how many segments the seal counted; 0 when not known
+
+	// AcceptChangedKeys destroys key files that are not what the ledger recorded.
+	// Without it such a file is refused, since it may be another image's key.
+	AcceptChangedKeys bool
+	// AcceptMissingKeys goes on although not one of the recorded key files is
+	// there. Without it that is refused, since the keystore may not be mounted.
+	AcceptMissingKeys bool
+}
+
+// KeyCopy is one key file that the ledger recorded.
+type KeyCopy struct {
+	Keystore string   // label of the keystore; empty is the target's own
+	File     string   // name in the image's key directory, "0001.age"
+	SHA256   [32]byte // of the file when it was made
+	Session  [16]byte // session whose secret it wraps; zero when not known
+}
+
+// Sentinel errors. Every refusal before the first key is destroyed leaves
+// everything as it was.
+var (
+	// ErrAbsent: the vault's marker is not there, so neither is the vault.
+	// Absent never means erased. Try again when it is back.
+	ErrAbsent = errors.New("the vault is not there")
+	// ErrMissing: the vault is there but the image is not. It is an exception
+	// to look at, never an erased image.
+	ErrMissing = errors.New("the image is missing")
+	// ErrKeysMissing: not one of the recorded key files is in the keystore.
+	ErrKeysMissing = errors.New("the key files are missing")
+	// ErrInUse: somebody reads, writes, mounts or restores the image.
+	ErrInUse = errors.New("the image is in use")
+	// ErrChanged: a file is not what it was when the erase was planned, or not
+	// a plain file with one link.
+	ErrChanged = errors.New("the image changed")
+	// ErrForeign: what lies there carries another image's mark.
+	ErrForeign = errors.New("not this image")
+	// ErrReadOnly: the file system or a file may not be written.
+	ErrReadOnly = errors.New("cannot be written")
+	// ErrNotErased: bytes are left that were not overwritten or not read back.
+	// The files stay where they are, and the job can be run again.
+	ErrNotErased = errors.New("not everything was erased")
+	// ErrJob: the job cannot be used for this target.
+	ErrJob = errors.New("the erase job does not fit")
+	// ErrNoSpace, ErrVanished and ErrDevice stop a run; the job can be resumed.
+	ErrNoSpace  = errors.New("no space left to overwrite")
+	ErrVanished = errors.New("the storage went away")
+	ErrDevice   = errors.New("the device fails too often")
+)
+
+// FileError says which file of a target an error is about. Name is one of
+// salvor's own file names, or "an unexpected file": never a name that somebody
+// else chose.
+type FileError struct {
+	Name string
+	Err  error
+}
+
+func (e *FileError) Error() string { return fmt.Sprintf("%s: %v", e.Name, e.Err) }
+func (e *FileError) Unwrap() error { return e.Err }
