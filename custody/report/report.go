@@ -1,0 +1,114 @@
+// Package report makes the papers: what a shop prints about a case, in the
+// customer's language, and the statement it signs when something was erased.
+//
+// The picture to keep in mind: one struct per paper, filled by a command with plain
+// facts, and two renderings of it that say the same. Text is for a person; canonical
+// JSON is for a machine, and its SHA-256 names the paper. A paper adds nothing to its
+// facts: the same struct always gives the same bytes.
+//
+// What a paper says about an erasure is never better than what was proved. Two axes
+// (keys and medium) stand side by side, never one word for both; what is not covered is
+// always stated; and [Attest.Check] refuses a statement whose class its own figures
+// contradict.
+//
+// The words come from locale/: terms.csv holds the settled terms of the trade,
+// sentences.toml the sentences around them, each in four languages side by side.
+// Entries marked legal = true carry legal wording and need a native reader before a
+// shop relies on them.
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Shop is the company as its papers show it.
+type Shop struct {
+	Name          string `json:"name"`
+	Address       string `json:"address,omitempty"`
+	CompanyNumber string `json:"company_number,omitempty"`
+	DPO           string `json:"dpo"` // data protection officer or contact
+}
+
+// Head is what stands at the top of every paper.
+type Head struct {
+	Shop      Shop      `json:"shop"`
+	Number    string    `json:"number"`     // number of the document, unique within the shop
+	PrintedAt time.Time `json:"printed_at"` // shown to the minute in Zone
+	PrintedBy string    `json:"printed_by"` // name of the operator who prints, or his id
+	Language  Language  `json:"language"`   // of the text; JSON is always English and UTC
+	Zone      string    `json:"zone"`       // the shop's zone: "Europe/Brussels"
+}
+
+// LedgerState is the result of the last audit of the ledger.
+type LedgerState string
+
+// The states of a ledger.
+const (
+	LedgerOK        LedgerState = "ok"        // audited: complete and unaltered
+	LedgerBroken    LedgerState = "broken"    // audited: altered or incomplete
+	LedgerUnaudited LedgerState = "unaudited" // not audited for this paper
+)
+
+// Checkpoint is the ledger's newest signed checkpoint, as a paper shows it. Whoever
+// keeps the paper is a witness: a ledger rewritten later has another code.
+type Checkpoint struct {
+	Size int64  `json:"size"` // number of events under the checkpoint
+	Code string `json:"code"` // of the signed note: see [Code]
+}
+
+// Foot is what stands at the bottom of every paper.
+type Foot struct {
+	Ledger     LedgerState `json:"ledger"`
+	AuditedAt  time.Time   `json:"audited_at,omitzero"` // zero when it was not audited
+	Checkpoint Checkpoint  `json:"checkpoint"`
+}
+
+// Code returns the 160-bit code of a checkpoint: the first 160 bits of the SHA-256 of
+// the checkpoint's whole signed note, in base32 (RFC 4648, 6: A-Z and 2-7, so no 0, 1
+// or 8 to be taken for a letter), in 8 groups of 4 separated by spaces.
+func Code(checkpointNote []byte) string {
+	sum := sha256.Sum256(checkpointNote)
+	s := base32.StdEncoding.EncodeToString(sum[:20])
+	var groups []string
+	for ; s != ""; s = s[4:] {
+		groups = append(groups, s[:4])
+	}
+	return strings.Join(groups, " ")
+}
+
+// canonical returns the one JSON form of v: sorted keys, no spaces, no HTML escaping,
+// no line break at the end. Every string in v must be valid UTF-8.
+func canonical(v any) ([]byte, error) {
+	first, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("paper: %w", err)
+	}
+	// Through a map, whose keys the encoder sorts. Numbers stay as they were written.
+	dec := json.NewDecoder(bytes.NewReader(first))
+	dec.UseNumber()
+	var tree any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, fmt.Errorf("paper: %w", err)
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(tree); err != nil {
+		return nil, fmt.Errorf("paper: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// second cuts a time down to whole seconds in UTC, the form in which papers keep it.
+func second(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Second)
+}
