@@ -1,8 +1,12 @@
 package rescue
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"salvor/rescue/mapfile"
@@ -98,28 +102,558 @@ type Status struct {
 
 // Outcome is what a run achieved.
 type Outcome struct {
-	Stop   Stop
-	Err    error // what the source said last, when it is the reason
-	Status       // how things stood at the end
+	Stop Stop
+	Err  error // what the source said last, when it is the reason
+	Status
 }
 
 // Complete reports whether every sector of the source is rescued.
 func (o Outcome) Complete() bool { return o.Untried+o.Failed+o.Bad == 0 }
 
-// ErrOptions is a call of [Run] that cannot work.
-var ErrOptions = errors.New("rescue options")
+// Errors of [Run] besides those of the sink.
+var (
+	// ErrOptions is a call that cannot work: what it was given does not fit together.
+	ErrOptions = errors.New("rescue options")
+	// ErrSinkHangs is a sink that took no more data and did not give up when told to.
+	ErrSinkHangs = errors.New("the image takes no data")
+	// ErrDeadline is why a read that hangs counts as a timeout.
+	ErrDeadline = errors.New("no answer before the deadline")
+)
+
+// errNothing is a source that delivered nothing and said no reason.
+var errNothing = errors.New("no data and no error")
 
 // Run reads src into sink until the planner is satisfied, and keeps m. A run that
 // was cut short is resumed by calling Run again with the same map, or one rebuilt
 // from what the sink made durable.
 //
-// The error is the sink's, wrapped with the sectors it was about, or [ErrOptions];
-// what happens to the source is in the Outcome, with a nil error. After an error of
-// the sink the map no longer claims what the sink did not accept; what it accepted
-// and lost, only the sink knows.
+// The error is the sink's, wrapped with the sectors it was about, or [ErrOptions]
+// or [ErrSinkHangs]; what happens to the source is in the Outcome, with a nil error.
+// After an error of the sink the map no longer claims what the sink did not accept;
+// what it accepted and lost, only the sink knows.
+//
+// When ctx ends, no further read is begun, what was read is handed over, and the
+// Outcome says [Cancelled]; that is no error.
 //
 // Run does not close src. It returns although reads may still hang; those keep
 // their buffers and end on their own.
 func Run(ctx context.Context, src Source, sink Sink, m *mapfile.Map, o Options) (Outcome, error) {
-	return Outcome{}, nil
+	r, err := prepare(ctx, src, m, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	sinkCtx, stopSink := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSink()
+	r.out = newHandover(sinkCtx, sink, r.info)
+	defer r.pool.close()
+	defer close(r.ended)
+
+	r.loop()
+	r.drain()
+	return r.settle(stopSink)
+}
+
+// spareReaders is how many reads may hang before the source is given no more.
+const spareReaders = 2
+
+// heartbeat is how often deadlines are looked at.
+const heartbeat = 250 * time.Millisecond
+
+// run is one call of Run. All of it belongs to the goroutine of Run, but for what
+// readers and handover are given.
+type run struct {
+	ctx     context.Context
+	src     Source
+	m       *mapfile.Map
+	o       Options
+	info    Info
+	planner Planner
+	start   time.Time
+
+	pool    *pool
+	spare   []byte       // a buffer that found no read
+	flights []*flight    // reads begun and not back, hung ones included
+	answers chan *flight // unbuffered: whoever sends knows that it was received
+	ended   chan struct{}
+	out     *handover
+	health  *health
+	pending parcel // a status that may still grow
+
+	stop     Stop
+	stopping bool
+	cause    error // why, in the source's words
+	fail     error // why, when it is Run's error
+
+	stat     Status
+	lastGood time.Duration
+	stuck    time.Duration // since when every reader hangs; -1 while one does not
+	tick     <-chan time.Time
+	told     time.Duration // when Progress was last called
+	noted    time.Duration // when the pending status was last sent on
+	rate     meter
+}
+
+// flight is a read under way.
+type flight struct {
+	read   Read
+	buf    []byte
+	began  time.Duration
+	res    Result
+	hung   bool   // the planner was told Timeout
+	check  bool   // asked for by health
+	canary canary // then what for
+}
+
+func prepare(ctx context.Context, src Source, m *mapfile.Map, o Options) (*run, error) {
+	info := src.Info()
+	switch {
+	case o.Now == nil || o.After == nil:
+		return nil, fmt.Errorf("no clock: %w", ErrOptions)
+	case info.Sector <= 0 || info.Physical%info.Sector != 0 || info.Physical > MaxRead || MaxRead%info.Sector != 0:
+		return nil, fmt.Errorf("sectors of %d bytes in physical ones of %d: %w", info.Sector, info.Physical, ErrOptions)
+	case info.Bytes <= 0 || m.Sectors() != info.Sectors():
+		return nil, fmt.Errorf("map of %d sectors for a source of %d: %w", m.Sectors(), info.Sectors(), ErrOptions)
+	}
+	if o.InFlight == 0 {
+		o.InFlight = 2
+	}
+	o.InFlight = min(max(o.InFlight, 1), 16)
+	if o.Every <= 0 {
+		o.Every = 500 * time.Millisecond
+	}
+	if o.Grace <= 0 {
+		o.Grace = 2 * time.Second
+	}
+	if o.GiveUp == 0 {
+		o.GiveUp = 5 * time.Minute
+	}
+	pool, err := newPool(poolBuffers)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		ctx: ctx, src: src, m: m, o: o, info: info, pool: pool, start: o.Now(), stuck: -1,
+		answers: make(chan *flight), ended: make(chan struct{}), health: newHealth(info),
+	}
+	if o.Planner != nil {
+		r.planner = o.Planner(m, info)
+	} else {
+		r.planner = NewPlain(m, info, o.InFlight)
+	}
+	r.tick = o.After(heartbeat)
+	return r, nil
+}
+
+// loop reads until there is a reason to stop.
+func (r *run) loop() {
+	for !r.stopping {
+		want := r.issue()
+		if r.stopping {
+			return
+		}
+		var free <-chan []byte
+		if want {
+			free = r.pool.free
+		}
+		select {
+		case <-r.ctx.Done():
+			r.halt(Cancelled, context.Cause(r.ctx))
+		case f := <-r.answers:
+			r.answer(f)
+		case b := <-free:
+			r.pool.took()
+			r.spare = b
+		case <-r.out.shrunk:
+		case <-r.out.done: // only an error ends it before it is told to finish
+			r.halt(SinkFailed, nil)
+		case <-r.tick:
+			r.beat()
+		}
+	}
+}
+
+// issue begins the reads that may begin now. It reports whether it lacks a buffer.
+func (r *run) issue() (want bool) {
+	for len(r.flights) < r.o.InFlight+spareReaders && r.out.len() < backlog && r.ctx.Err() == nil {
+		if r.spare == nil {
+			if r.spare = r.pool.take(); r.spare == nil {
+				return true
+			}
+		}
+		f, ok := r.next()
+		if !ok {
+			return false
+		}
+		f.buf, r.spare = r.spare, nil
+		f.began = r.since()
+		r.flights = append(r.flights, f)
+		go r.fly(f)
+	}
+	return false
+}
+
+// next is the read to begin now: the health check's, or the planner's. Without one,
+// and with none under way, the run is at its end.
+func (r *run) next() (*flight, bool) {
+	live, _ := r.count()
+	for {
+		if r.health.checking {
+			if c, ok := r.health.next(); ok {
+				return &flight{check: true, canary: c, read: Read{
+					First: c.first, Sectors: c.n, Stage: "check", Deadline: plainStages[0].deadline,
+				}}, true
+			}
+			if live > 0 {
+				return nil, false
+			}
+			if err := r.health.verdict(); err != nil {
+				r.halt(DeviceFault, err)
+				return nil, false
+			}
+		}
+		if r.health.suspicious() {
+			r.health.begin(r.m)
+			continue
+		}
+		read, ok := r.planner.Next()
+		switch {
+		case !ok && live > 0:
+			return nil, false
+		case !ok && len(r.health.row) > 0:
+			r.health.begin(r.m) // nothing vouched for the last failures yet
+			continue
+		case !ok:
+			r.halt(Finished, nil)
+			return nil, false
+		}
+		if read.First < 0 || read.Sectors <= 0 || read.Sectors > MaxRead/int64(r.info.Sector) || read.First > r.m.Sectors()-read.Sectors {
+			r.fail = fmt.Errorf("planner asks for %d sectors from %d: %w", read.Sectors, read.First, ErrOptions)
+			r.halt(Finished, nil)
+			return nil, false
+		}
+		r.stat.Stage, r.stat.Pass, r.stat.At = read.Stage, read.Pass, read.First
+		return &flight{read: read}, true
+	}
+}
+
+// fly does one read in a goroutine of its own, which may hang as long as it likes.
+func (r *run) fly(f *flight) {
+	began := r.o.Now()
+	p := f.buf[:f.read.Sectors*int64(r.info.Sector)]
+	res := r.src.ReadAt(r.ctx, p, f.read.First, f.read.Deadline)
+	res.Began, res.Took = began.Sub(r.start), r.o.Now().Sub(began)
+	f.res = res
+	select {
+	case r.answers <- f:
+	case <-r.ended:
+		r.pool.put(f.buf)
+	}
+}
+
+// answer takes a read that is back.
+func (r *run) answer(f *flight) {
+	i := slices.Index(r.flights, f)
+	r.flights = slices.Delete(r.flights, i, i+1)
+	r.stuck = -1
+	res := r.plausible(f)
+	// A late result, a check of the executor's own, and a read that was called off
+	// bring data perhaps, but no news of what they did not bring.
+	res.Late = f.hung || f.check || r.ctx.Err() != nil && errors.Is(res.Err, r.ctx.Err())
+	r.stat.Reads++
+	if res.Class != OK {
+		r.stat.Errors++
+	}
+	data := f.buf[:res.Good*int64(r.info.Sector)]
+	var changed error
+	if f.check {
+		changed = r.health.heard(f.canary, res, data)
+	} else if !res.Late {
+		r.health.saw(f.read, res, data)
+	}
+	if res.Good > 0 {
+		r.lastGood = r.since()
+	}
+	if f.check && f.canary.data != nil {
+		r.pool.put(f.buf) // was rescued before
+	} else {
+		r.hand(f, res.Good)
+		r.enter(f.read, res)
+	}
+	switch {
+	case changed != nil:
+		r.halt(SourceChanged, changed)
+	case res.Class == Gone || res.Class == NotReady:
+		r.halt(SourceGone, res.Err)
+	case res.Class == SizeChanged || res.Class == Inconsistent:
+		r.halt(SourceChanged, res.Err)
+	}
+}
+
+// plausible makes of a source's answer one that keeps the contract of [Source].
+func (r *run) plausible(f *flight) Result {
+	res := f.res
+	res.Good = min(max(res.Good, 0), f.read.Sectors)
+	if res.Lost <= 0 || res.Fail < f.read.First || res.Fail >= f.read.End() {
+		res.Fail, res.Lost = -1, 0
+	}
+	if res.Class == OK && res.Good == 0 {
+		res.Class = HostError
+	}
+	if res.Class != OK && res.Err == nil {
+		res.Err = errNothing
+	}
+	return res
+}
+
+// hand passes the good sectors of a read on to the sink.
+func (r *run) hand(f *flight, good int64) {
+	buf := f.buf
+	if good == 0 {
+		r.pool.put(buf)
+		return
+	}
+	data := buf[:good*int64(r.info.Sector)]
+	p := parcel{first: f.read.First, n: good, pass: f.read.Pass}
+	if len(data) == MaxRead {
+		var once sync.Once
+		p.data, p.release = data, func() { once.Do(func() { r.pool.put(buf) }) }
+	} else {
+		// A short piece must not keep a large buffer until it is durable.
+		p.data, p.release = bytes.Clone(data), func() {}
+		r.pool.put(buf)
+	}
+	r.out.add(p)
+	r.stat.Fresh += int64(len(data))
+}
+
+// enter gives a result to the planner, and what it makes of it to the sink.
+func (r *run) enter(read Read, res Result) {
+	for _, c := range r.planner.Done(read, res) {
+		r.mark(c, read.Pass)
+	}
+}
+
+// mark sends a status to the sink, joined with its neighbours where possible: each
+// costs a record in the image. A status that a crash swallows costs a read more.
+func (r *run) mark(c mapfile.Run, pass uint8) {
+	p := &r.pending
+	if p.n > 0 && p.status == c.Status && p.pass == pass && p.first+p.n == c.First {
+		p.n += c.Sectors
+		return
+	}
+	r.flush()
+	*p = parcel{first: c.First, n: c.Sectors, status: c.Status, pass: pass}
+}
+
+func (r *run) flush() {
+	r.noted = r.since()
+	if r.pending.n > 0 {
+		r.out.add(r.pending)
+		r.pending = parcel{}
+	}
+}
+
+// beat looks at everything that depends on time alone.
+func (r *run) beat() {
+	r.expire()
+	if r.since()-r.noted >= time.Second {
+		r.flush()
+	}
+	r.pulse()
+}
+
+// expire gives up the reads that are past their deadline, and the source when none
+// of its readers comes back.
+func (r *run) expire() {
+	now := r.since()
+	for _, f := range r.flights {
+		if f.hung || f.read.Deadline <= 0 || now-f.began < f.read.Deadline {
+			continue
+		}
+		f.hung = true
+		r.stat.Errors++
+		res := Result{Class: Timeout, Err: ErrDeadline, Fail: -1, Began: f.began, Took: now - f.began}
+		if f.check {
+			_ = r.health.heard(f.canary, res, nil) // an answer without data contradicts nothing
+		} else {
+			r.health.saw(f.read, res, nil)
+			r.enter(f.read, res)
+		}
+	}
+	switch live, hung := r.count(); {
+	case live > 0 || hung < r.o.InFlight+spareReaders:
+		r.stuck = -1
+	case r.stuck < 0:
+		r.stuck = now
+	case r.o.GiveUp > 0 && now-r.stuck >= r.o.GiveUp:
+		r.halt(NotAnswering, ErrDeadline)
+	}
+}
+
+// pulse keeps the status going.
+func (r *run) pulse() {
+	r.tick = r.o.After(heartbeat)
+	now := r.since()
+	r.rate.add(now, r.stat.Fresh)
+	if now-r.told >= r.o.Every {
+		r.tell()
+	}
+}
+
+// tell reports how things stand.
+func (r *run) tell() {
+	r.told = r.since()
+	if r.o.Progress != nil {
+		r.o.Progress(r.status())
+	}
+}
+
+func (r *run) status() Status {
+	s, t, size := r.stat, r.m.Totals(), int64(r.info.Sector)
+	s.Bytes = r.m.Sectors() * size
+	s.Rescued = t.Sectors(mapfile.Rescued) * size
+	s.Bad = t.Sectors(mapfile.Bad) * size
+	s.Failed = (t.Sectors(mapfile.NonTrimmed) + t.Sectors(mapfile.NonScraped)) * size
+	s.Untried = t.Sectors(mapfile.Untried) * size
+	s.Areas = t.Runs(mapfile.Bad)
+	s.Elapsed = r.since()
+	s.SinceGood = s.Elapsed - r.lastGood
+	s.Rate = r.rate.perSecond()
+	s.InFlight, s.Hung = r.count()
+	return s
+}
+
+func (r *run) count() (live, hung int) {
+	for _, f := range r.flights {
+		if f.hung {
+			hung++
+		}
+	}
+	return len(r.flights) - hung, hung
+}
+
+func (r *run) since() time.Duration { return r.o.Now().Sub(r.start) }
+
+// halt ends the loop. The first reason stands.
+func (r *run) halt(why Stop, cause error) {
+	if !r.stopping {
+		r.stopping, r.stop, r.cause = true, why, cause
+	}
+}
+
+// drain waits a little for reads that are under way, since what they bring is paid for.
+func (r *run) drain() {
+	grace := r.o.After(r.o.Grace)
+	for {
+		if live, _ := r.count(); live == 0 {
+			return
+		}
+		select {
+		case f := <-r.answers:
+			r.answer(f)
+		case <-grace:
+			return
+		case <-r.out.done:
+			return
+		case <-r.tick:
+			r.beat()
+		}
+	}
+}
+
+// settle hands over what is left and says how it went.
+func (r *run) settle(stopSink func()) (Outcome, error) {
+	if r.spare != nil {
+		r.pool.put(r.spare)
+	}
+	if r.stop != Finished {
+		r.distrust()
+	}
+	r.flush()
+	accepted := r.finish(stopSink)
+
+	err := r.fail
+	switch sinkErr := r.out.failure(); {
+	case accepted == sinkHangs:
+		r.stop, err = SinkFailed, ErrSinkHangs
+	case accepted == sinkCalledOff && len(r.out.refused()) > 0:
+		r.stop = Cancelled
+	case sinkErr != nil:
+		r.stop, err = SinkFailed, sinkErr
+	}
+	for _, lost := range r.out.refused() {
+		r.m.Set(lost.First, lost.Sectors, mapfile.Untried)
+	}
+	r.tell()
+	return Outcome{Stop: r.stop, Err: r.cause, Status: r.status()}, err
+}
+
+// How the handing over came to its end.
+const (
+	sinkDone      = iota // by itself: all accepted, or an error
+	sinkCalledOff        // it was told to give up, and did
+	sinkHangs            // it was told to give up, and did not
+)
+
+// finish waits until the sink has taken everything; once ctx has ended, not for ever.
+func (r *run) finish(stopSink func()) int {
+	r.out.finish()
+	ctxDone := r.ctx.Done()
+	var grace <-chan time.Time
+	end := sinkDone
+	for {
+		select {
+		case <-r.out.done:
+			return end
+		case <-ctxDone:
+			ctxDone, grace = nil, r.o.After(r.o.Grace)
+		case <-grace:
+			if end == sinkCalledOff {
+				return sinkHangs
+			}
+			stopSink()
+			end, grace = sinkCalledOff, r.o.After(r.o.Grace)
+		case <-r.tick:
+			r.pulse()
+		}
+	}
+}
+
+// distrust takes back what the last failures in a row were taken for, when nothing
+// vouches that it was the medium that failed.
+func (r *run) distrust() {
+	for _, read := range r.health.row {
+		claimed := slices.Collect(r.m.Within(read.First, read.Sectors))
+		for _, c := range claimed {
+			if c.Status != mapfile.Rescued && c.Status != mapfile.Untried {
+				c.Status = mapfile.Untried
+				r.m.Set(c.First, c.Sectors, c.Status)
+				r.mark(c, r.stat.Pass)
+			}
+		}
+	}
+}
+
+// meter measures a rate over the last seconds.
+type meter struct {
+	at    [20]time.Duration
+	bytes [20]int64
+	n     int
+}
+
+func (m *meter) add(at time.Duration, bytes int64) {
+	m.at[m.n%len(m.at)], m.bytes[m.n%len(m.at)] = at, bytes
+	m.n++
+}
+
+func (m *meter) perSecond() float64 {
+	if m.n < 2 {
+		return 0
+	}
+	newest, oldest := (m.n-1)%len(m.at), max(m.n-len(m.at), 0)%len(m.at)
+	d := m.at[newest] - m.at[oldest]
+	if d <= 0 {
+		return 0
+	}
+	return float64(m.bytes[newest]-m.bytes[oldest]) / d.Seconds()
 }

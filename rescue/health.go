@@ -1,0 +1,163 @@
+package rescue
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"salvor/rescue/mapfile"
+)
+
+// A disk that has lost its firmware, its bus or its power fails every read, and fails
+// it faster than any head can seek. Whoever believes it marks the rest of the disk bad
+// within seconds. So a row of such failures is only believed when sectors known to be
+// good still read well.
+
+const (
+	// tooFast is less than a disk needs to try to read and fail.
+	tooFast = 5 * time.Millisecond
+	// rowLimit failures in a row that nothing vouches for are allowed; one more is checked.
+	rowLimit = 20
+	// rowLimitMax bounds how far the limit doubles when checks keep passing.
+	rowLimitMax = 1280
+)
+
+// What a check of the source's health found.
+var (
+	ErrDeviceFault  = errors.New("every read fails at once")
+	ErrInconsistent = errors.New("a sector reads differently than before")
+)
+
+// canary is a physical sector that was read well in this run, or a place where that
+// may still happen (data nil).
+type canary struct {
+	first, n int64
+	data     []byte
+}
+
+// health watches the failures of a run for signs that it is the device that fails and
+// not the medium.
+type health struct {
+	info    Info
+	limit   int
+	row     []mapfile.Run // reads that failed and may be the device's fault, in a row
+	lastErr error
+	good    int // reads that succeeded, in a row
+	total   int // reads that succeeded
+
+	// The first good sector, one read at every doubling of the good reads, and the newest.
+	canaries [3]canary
+
+	// A check under way: what is still to be read, and what was found so far.
+	checking bool
+	todo     []canary
+	answered bool
+}
+
+func newHealth(info Info) *health { return &health{info: info, limit: rowLimit} }
+
+// saw takes note of a result. data is what was read well, from sector first.
+func (h *health) saw(r Read, res Result, data []byte) {
+	switch {
+	case res.Known:
+	case res.Good > 0:
+		h.row, h.good, h.total = nil, h.good+1, h.total+1
+		if h.good >= trusted {
+			h.limit = rowLimit
+		}
+		h.keep(r, res.Good, data)
+	case res.Class == HostError || res.Class != Timeout && res.Took < tooFast:
+		h.good, h.lastErr = 0, res.Err
+		h.row = append(h.row, mapfile.Run{First: r.First, Sectors: r.Sectors})
+	default:
+		// It took its time: it tried.
+		h.row, h.good = nil, 0
+	}
+}
+
+// keep stores a whole physical sector of what was read as a canary.
+func (h *health) keep(r Read, good int64, data []byte) {
+	g := h.info.Grain()
+	end := r.First + good
+	end -= mod(end-h.info.Offset, g)
+	first := end - g
+	if first < r.First {
+		return
+	}
+	slot := func(i int) {
+		c := &h.canaries[i]
+		c.first, c.n = first, g
+		s := int64(h.info.Sector)
+		c.data = append(c.data[:0], data[(first-r.First)*s:(end-r.First)*s]...)
+	}
+	slot(2)
+	if h.total&(h.total-1) == 0 {
+		slot(1)
+	}
+	if h.canaries[0].data == nil {
+		slot(0)
+	}
+}
+
+// suspicious reports whether the row is long enough to be checked.
+func (h *health) suspicious() bool { return len(h.row) > h.limit }
+
+// begin starts a check. Without a sector known to be good, some places over the whole
+// source are asked that m does not know to have failed.
+func (h *health) begin(m *mapfile.Map) {
+	h.checking, h.answered, h.todo = true, false, nil
+	for _, c := range h.canaries {
+		if c.data != nil && (len(h.todo) == 0 || h.todo[len(h.todo)-1].first != c.first) {
+			h.todo = append(h.todo, c)
+		}
+	}
+	if len(h.todo) > 0 {
+		return
+	}
+	g := h.info.Grain()
+	for _, eighth := range []int64{4, 7, 2, 6, 1, 5, 3, 0} {
+		at := m.Sectors() / 8 * eighth
+		at = max(at-mod(at-h.info.Offset, g), 0)
+		if s := m.Get(at).Status; s == mapfile.Untried || s == mapfile.Rescued {
+			h.todo = append(h.todo, canary{first: at, n: min(g, m.Sectors()-at)})
+		}
+	}
+}
+
+// next gives the next sector to ask for, while a check is under way and undecided.
+func (h *health) next() (canary, bool) {
+	if !h.checking || len(h.todo) == 0 {
+		return canary{}, false
+	}
+	c := h.todo[0]
+	h.todo = h.todo[1:]
+	return c, true
+}
+
+// heard takes the answer for c. It returns an error when the source gives other data
+// than before.
+func (h *health) heard(c canary, res Result, data []byte) error {
+	if res.Good < c.n {
+		if c.data == nil {
+			h.row = append(h.row, mapfile.Run{First: c.first, Sectors: c.n})
+		}
+		return nil
+	}
+	if c.data != nil && !bytes.Equal(c.data, data) {
+		return fmt.Errorf("sector %d: %w", c.first, ErrInconsistent)
+	}
+	h.answered, h.todo = true, nil
+	return nil
+}
+
+// verdict ends the check. An error says that the device is at fault.
+func (h *health) verdict() error {
+	h.checking = false
+	if !h.answered {
+		return fmt.Errorf("%d reads in a row: %w: %w", len(h.row), ErrDeviceFault, h.lastErr)
+	}
+	h.row = nil
+	h.limit = min(h.limit*2, rowLimitMax)
+	return nil
+}
