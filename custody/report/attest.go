@@ -62,19 +62,21 @@ const (
 	ReadNone   = "none"   // not at all
 )
 
-// What an erasure may fail to cover, in the order in which a paper lists it.
+// What an erasure may fail to cover. Like the reasons of a class these are English
+// sentences that stay the same for ever; a paper translates them by their text.
 const (
-	UncoveredSource   = "source"       // the customer's own disk: always
-	UncoveredExports  = "exports"      // data handed out, and copies made without salvor: always
-	UncoveredBackups  = "backups"      // snapshots and backups this computer was not told of: always
-	UncoveredMetadata = "metadata"     // names, sizes and times of the files, in the file system: always
-	UncoveredHidden   = "hidden"       // blocks that the drive hides: spare, replaced, reserved: always
-	UncoveredFlash    = "flash"        // spare blocks of flash: unless every device is known to rotate
-	UncoveredLayers   = "layers"       // layers below a virtual device
-	UncoveredPlace    = "place"        // the physical place: CLEAR-LOGICAL
-	UncoveredVersions = "old-versions" // earlier versions on the same storage: NOT-ASSURED
-	UncoveredRest     = "rest"         // what was not overwritten or not read back: FAILED
-	UncoveredKeys     = "key-copies"   // copies of keys not proved to be destroyed: CE-PARTIAL, CE-NONE
+	UncoveredSource    = "the source itself"                               // always
+	UncoveredExports   = "data handed out and copies made without salvor"  // always
+	UncoveredBackups   = "backups made without salvor"                     // always
+	UncoveredSnapshots = "snapshots that the storage does not report"      // always
+	UncoveredMetadata  = "names and sizes of the files in the file system" // always
+	UncoveredHidden    = "sectors that the drive hides"                    // always
+	UncoveredFlash     = "spare blocks of flash"                           // unless every device is known to rotate
+	UncoveredLayers    = "layers below the virtual device"                 // on a virtual device
+	UncoveredPlace     = "what lies behind the file system"                // CLEAR-LOGICAL
+	UncoveredVersions  = "old content elsewhere on the storage"            // NOT-ASSURED
+	UncoveredRest      = "what was not overwritten or not read back"       // FAILED
+	UncoveredKeys      = "copies of keys that may be left"                 // CE-PARTIAL, CE-NONE
 )
 
 // Attest is the statement that one image was erased. It is signed: the bytes that
@@ -100,10 +102,12 @@ type Attest struct {
 	Deadline time.Time `json:"deadline,omitzero"` // of the case; zero when it had none yet
 
 	// What was proved. Taken from the one function that classifies evidence.
-	Key     string   `json:"key"`   // one of the Key constants
-	Media   string   `json:"media"` // one of the Media constants
-	Virtual bool     `json:"virtual"`
-	Reasons []Reason `json:"reasons,omitempty"` // why the classes are not better
+	Key     string `json:"key"`     // one of the Key constants
+	Media   string `json:"media"`   // one of the Media constants
+	Virtual bool   `json:"virtual"` // on a virtual device
+	// Reasons say why the classes are not better: English sentences, each once,
+	// without personal data. A paper translates those that it knows by their text.
+	Reasons []string `json:"reasons,omitempty"`
 
 	// How.
 	Technique string    `json:"technique"`            // code: TechniqueStream
@@ -117,8 +121,8 @@ type Attest struct {
 	Keys    []KeyCopy `json:"keys,omitempty"` // every copy the ledger knows of, and every other that was found
 	Storage []Storage `json:"storage"`        // the places of image and keys
 
-	// NotCovered lists codes (the Uncovered constants), always at least what
-	// [Attest.MustNotCover] returns.
+	// NotCovered lists what the erasure does not cover, always at least what
+	// [Attest.MustNotCover] returns; [Attest.Uncover] fills it.
 	NotCovered []string `json:"not_covered"`
 
 	PerformedBy string     `json:"performed_by"`           // operator id
@@ -129,13 +133,6 @@ type Attest struct {
 // TechniqueStream: keys overwritten first, then the content with one AES-256-CTR
 // stream, then everything read back and compared.
 const TechniqueStream = "keys-first-aes256ctr-compare"
-
-// Reason says why a class is not better. Code is stable and has sentences in four
-// languages where this package knows it; Words is English, for a code it does not know.
-type Reason struct {
-	Code  string `json:"code"`            // "copy-on-write"
-	Words string `json:"words,omitempty"` // one line, without personal data
-}
 
 // Content counts what became of the encrypted content, in bytes. Total is everything
 // that had to be overwritten: the whole allocation of every file.
@@ -166,22 +163,35 @@ type Storage struct {
 	Rotational string   `json:"rotational"`        // "yes", "no" or "unknown"
 	Options    string   `json:"options,omitempty"` // mount options
 	Virtual    bool     `json:"virtual"`
-	Layers     []string `json:"layers,omitempty"` // kinds of the layers below that are not covered: "loop", "virtio"
+	Layers     []string `json:"layers,omitempty"`    // kinds of the layers below that are not covered: "loop", "virtio"
+	Snapshots  []string `json:"snapshots,omitempty"` // signs of snapshots or recycle bins: ".zfs/snapshot"; none seen is not none there
 }
 
 // maxAttest bounds the text of an attest, in bytes.
 const maxAttest = 256 << 10
 
-// MustNotCover returns the codes of what the erasure in a cannot have covered: some
-// always, others by its class and storage. A paper may say more, never less.
+// Uncover sets NotCovered to everything that must be said, and more. What names a
+// layer below a virtual device is said in Storage already and left out here.
+func (a *Attest) Uncover(more ...string) {
+	a.NotCovered = a.MustNotCover()
+	for _, m := range more {
+		layer := slices.ContainsFunc(a.Storage, func(s Storage) bool { return slices.Contains(s.Layers, m) })
+		if !layer && !slices.Contains(a.NotCovered, m) {
+			a.NotCovered = append(a.NotCovered, m)
+		}
+	}
+}
+
+// MustNotCover returns what the erasure in a cannot have covered: some of it always,
+// some by its class and storage. A paper may say more, never less.
 func (a Attest) MustNotCover() []string {
-	codes := []string{UncoveredSource, UncoveredExports, UncoveredBackups, UncoveredMetadata, UncoveredHidden}
+	out := []string{UncoveredSource, UncoveredExports, UncoveredBackups, UncoveredSnapshots, UncoveredMetadata, UncoveredHidden}
 	allRotate := len(a.Storage) > 0
 	for _, s := range a.Storage {
 		allRotate = allRotate && s.Rotational == "yes" && !s.Virtual
 	}
 	for _, rule := range []struct {
-		code string
+		what string
 		when bool
 	}{
 		{UncoveredFlash, !allRotate},
@@ -192,10 +202,10 @@ func (a Attest) MustNotCover() []string {
 		{UncoveredKeys, a.Key != KeyComplete},
 	} {
 		if rule.when {
-			codes = append(codes, rule.code)
+			out = append(out, rule.what)
 		}
 	}
-	return codes
+	return out
 }
 
 var (
@@ -258,8 +268,8 @@ func (a Attest) checkForm() error {
 			return bad(rule.what)
 		}
 	}
-	for _, r := range a.Reasons {
-		if !codeForm.MatchString(r.Code) || !oneLine(r.Words, 0, 1000) {
+	for i, r := range a.Reasons {
+		if !oneLine(r, 1, 300) || slices.Contains(a.Reasons[:i], r) {
 			return bad("reason")
 		}
 	}
@@ -273,7 +283,7 @@ func (a Attest) checkForm() error {
 		ok := slices.Contains([]string{"image", "keys", "image and keys"}, s.Holds) &&
 			slices.Contains([]string{"yes", "no", "unknown"}, s.Rotational) &&
 			oneLine(s.FileSystem, 1, 64) && oneLine(s.Device, 0, 255) && oneLine(s.Model, 0, 255) && oneLine(s.Options, 0, 4096)
-		for _, l := range s.Layers {
+		for _, l := range slices.Concat(s.Layers, s.Snapshots) {
 			ok = ok && oneLine(l, 1, 255)
 		}
 		if !ok {
@@ -281,7 +291,7 @@ func (a Attest) checkForm() error {
 		}
 	}
 	for i, n := range a.NotCovered {
-		if !codeForm.MatchString(n) || slices.Contains(a.NotCovered[:i], n) {
+		if !oneLine(n, 1, 300) || slices.Contains(a.NotCovered[:i], n) {
 			return bad("what is not covered")
 		}
 	}

@@ -4,17 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-)
 
-// Language is the language of a paper.
-type Language string
-
-// The languages of the papers.
-const (
-	Dutch   Language = "nl"
-	French  Language = "fr"
-	German  Language = "de"
-	English Language = "en"
+	"salvor/custody"
 )
 
 // ErrLanguage: papers exist in nl, fr, de and en only.
@@ -22,17 +13,18 @@ var ErrLanguage = errors.New("unknown language")
 
 // ParseLanguage reads a language code, also in the forms of a locale ("nl_BE.UTF-8",
 // "fr-BE", "de_DE@euro").
-func ParseLanguage(s string) (Language, error) {
+func ParseLanguage(s string) (custody.Language, error) {
 	code := strings.ToLower(s)
 	if i := strings.IndexAny(code, "_-.@"); i >= 0 {
 		code = code[:i]
 	}
-	switch l := Language(code); l {
-	case Dutch, French, German, English:
+	if l := custody.Language(code); l.Valid() {
 		return l, nil
 	}
 	return "", fmt.Errorf("%w: papers are printed in nl, fr, de and en", ErrLanguage)
 }
 
-// Languages returns the four languages.
-func Languages() []Language { return []Language{Dutch, French, German, English} }
+// Languages returns the languages of the papers.
+func Languages() []custody.Language {
+	return []custody.Language{custody.Dutch, custody.French, custody.German, custody.English}
+}

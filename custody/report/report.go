@@ -18,13 +18,12 @@
 package report
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
+
+	"salvor/custody"
 )
 
 // Shop is the company as its papers show it.
@@ -37,12 +36,12 @@ type Shop struct {
 
 // Head is what stands at the top of every paper.
 type Head struct {
-	Shop      Shop      `json:"shop"`
-	Number    string    `json:"number"`     // number of the document, unique within the shop
-	PrintedAt time.Time `json:"printed_at"` // shown to the minute in Zone
-	PrintedBy string    `json:"printed_by"` // name of the operator who prints, or his id
-	Language  Language  `json:"language"`   // of the text; JSON is always English and UTC
-	Zone      string    `json:"zone"`       // the shop's zone: "Europe/Brussels"
+	Shop      Shop             `json:"shop"`
+	Number    string           `json:"number"`     // number of the document, unique within the shop
+	PrintedAt time.Time        `json:"printed_at"` // shown to the minute in Zone
+	PrintedBy string           `json:"printed_by"` // name of the operator who prints, or his id
+	Language  custody.Language `json:"language"`   // of the text; JSON is always English and UTC
+	Zone      string           `json:"zone"`       // the shop's zone: "Europe/Brussels"
 }
 
 // LedgerState is the result of the last audit of the ledger.
@@ -80,29 +79,6 @@ func Code(checkpointNote []byte) string {
 		groups = append(groups, s[:4])
 	}
 	return strings.Join(groups, " ")
-}
-
-// canonical returns the one JSON form of v: sorted keys, no spaces, no HTML escaping,
-// no line break at the end. Every string in v must be valid UTF-8.
-func canonical(v any) ([]byte, error) {
-	first, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("paper: %w", err)
-	}
-	// Through a map, whose keys the encoder sorts. Numbers stay as they were written.
-	dec := json.NewDecoder(bytes.NewReader(first))
-	dec.UseNumber()
-	var tree any
-	if err := dec.Decode(&tree); err != nil {
-		return nil, fmt.Errorf("paper: %w", err)
-	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(tree); err != nil {
-		return nil, fmt.Errorf("paper: %w", err)
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // second cuts a time down to whole seconds in UTC, the form in which papers keep it.
