@@ -623,7 +623,7 @@ func (r *run) finish(stopSink func()) int {
 // vouches that it was the medium that failed.
 func (r *run) distrust() {
 	for _, read := range r.health.row {
-		claimed := slices.Collect(r.m.Within(read.First, read.Sectors))
+		claimed := slices.Collect(r.m.Within(read.first, read.n))
 		for _, c := range claimed {
 			if c.Status != mapfile.Rescued && c.Status != mapfile.Untried {
 				c.Status = mapfile.Untried

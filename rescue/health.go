@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"salvor/rescue/mapfile"
@@ -36,12 +37,18 @@ type canary struct {
 	data     []byte
 }
 
+// suspect is a read that failed, and when its answer was in.
+type suspect struct {
+	first, n int64
+	at       time.Duration
+}
+
 // health watches the failures of a run for signs that it is the device that fails and
 // not the medium.
 type health struct {
 	info    Info
 	limit   int
-	row     []mapfile.Run // reads that failed and may be the device's fault, in a row
+	row     []suspect // reads that failed and may be the device's fault, in a row
 	lastErr error
 	good    int // reads that succeeded, in a row
 	total   int // reads that succeeded
@@ -62,14 +69,16 @@ func (h *health) saw(r Read, res Result, data []byte) {
 	switch {
 	case res.Known:
 	case res.Good > 0:
-		h.row, h.good, h.total = nil, h.good+1, h.total+1
+		// It vouches for the device only from when it was begun.
+		h.row = slices.DeleteFunc(h.row, func(s suspect) bool { return s.at < res.Began })
+		h.good, h.total = h.good+1, h.total+1
 		if h.good >= trusted {
 			h.limit = rowLimit
 		}
 		h.keep(r, res.Good, data)
 	case res.Class == HostError || res.Class != Timeout && res.Took < tooFast:
 		h.good, h.lastErr = 0, res.Err
-		h.row = append(h.row, mapfile.Run{First: r.First, Sectors: r.Sectors})
+		h.row = append(h.row, suspect{r.First, r.Sectors, res.Began + res.Took})
 	default:
 		// It took its time: it tried.
 		h.row, h.good = nil, 0
@@ -140,7 +149,7 @@ func (h *health) next() (canary, bool) {
 func (h *health) heard(c canary, res Result, data []byte) error {
 	if res.Good < c.n {
 		if c.data == nil {
-			h.row = append(h.row, mapfile.Run{First: c.first, Sectors: c.n})
+			h.row = append(h.row, suspect{c.first, c.n, res.Began + res.Took})
 		}
 		return nil
 	}
