@@ -1,5 +1,7 @@
 package wipe
 
+import "slices"
+
 // KeyClass says what became of the keys.
 type KeyClass string
 
@@ -42,12 +44,274 @@ type Class struct {
 	// VirtualDevice: the block device is itself virtual, so the class speaks of
 	// a virtual device. Every paper must say so beside the class.
 	VirtualDevice bool `json:"virtual_device,omitempty"`
-	// NotCovered lists what the class does not speak of, each one of the
-	// NotCovered constants or the kernel's name of a virtual layer.
+	// NotCovered lists what the class does not speak of: BeyondFlash,
+	// BeyondSnapshots, BeyondServer, or the kind of a virtual layer as in
+	// Place.Virtual.
 	NotCovered []string `json:"not_covered,omitempty"`
 }
 
-// Classify is the one function that turns evidence into a class.
+// The reasons of a class. They are sentences for the operator; papers translate
+// them by their text.
+const (
+	BecauseUnfinished = "the erase is not finished"
+	BecauseNothing    = "no file was overwritten"
+	BecauseMissing    = "files of the image are missing"
+	BecauseChanged    = "a file changed while it was erased"
+	BecauseUnwritten  = "not every byte was overwritten"
+	BecauseUnread     = "not every byte was read back as it was written"
+	BecauseRawDiffers = "the blocks of the device do not hold what was written"
+
+	BecauseCached      = "the reading back may have come from the cache"
+	BecauseCopyOnWrite = "the file system writes to new blocks and leaves the old ones"
+	BecauseMemory      = "the file system is in memory: there is no device to read back from"
+	BecauseUnknownFS   = "the file system is not known to salvor"
+	BecauseSnapshots   = "there are snapshots or a recycle bin"
+	BecauseShared      = "blocks are shared with other files"
+	BecauseEncoded     = "the file system compresses or encrypts the content"
+	BecauseInline      = "content is kept among the metadata"
+	BecauseHoles       = "a file has holes: their blocks may have been given back unerased"
+	BecauseJournal     = "content goes through the journal of the file system, or that cannot be excluded"
+	BecauseLate        = "a file is younger than its content: an earlier copy existed"
+	BecauseMoved       = "blocks were moved: the old ones were not overwritten"
+	BecauseUnmapped    = "the places of the blocks are not known"
+	BecauseStrays      = "unknown files were left in the image's directory"
+	BecauseResidue     = "old content was found on the device"
+
+	BecausePlace = "the physical place is not known"
+	BecauseNoRaw = "the block device was not read back"
+
+	BecauseNoKeys      = "no key file was destroyed"
+	BecauseOpened      = "the image could still be opened"
+	BecauseKeyLeft     = "a key file was left"
+	BecauseNotTried    = "no attempt was made to open the image with what is left"
+	BecauseNoRecord    = "the ledger has no record of any key file"
+	BecauseElsewhere   = "key files lie in another keystore"
+	BecauseKeysMissing = "key files are missing"
+	BecauseKeysChanged = "a key file was not the one that was recorded"
+	BecauseSessions    = "a session's key file is not in the ledger"
+	BecauseCount       = "the key files do not add up"
+	BecauseKeyFailed   = "a key file was not overwritten and read back in full"
+	BecauseKeyStorage  = "overwriting of key files is not provable on their storage"
+	BecauseFlash       = "key files lay on flash, or on a device that does not say"
+	BecauseKeyResidue  = "old key files were found on the device"
+)
+
+// What no class speaks of.
+const (
+	BeyondFlash     = "spare blocks of flash"
+	BeyondSnapshots = "snapshots that the storage does not report"
+	BeyondServer    = "what lies behind the file system"
+)
+
+// Classify is the one function that turns evidence into a class. It is pure.
+// Evidence that contradicts itself counts as the worse of its readings.
 func Classify(e Evidence) Class {
-	return Class{Key: KeyNone, Media: MediaFailed}
+	var c Class
+	media := classifyMedia(e, &c)
+	key := classifyKeys(e, &c)
+	c.Media, c.Key = media, key
+
+	c.VirtualDevice = len(e.Vault.Virtual) > 0 || len(e.Keystore.Virtual) > 0
+	for _, p := range []Place{e.Vault, e.Keystore} {
+		for _, l := range p.Virtual {
+			c.leaveOut(l)
+		}
+		if p.Rotating != Yes {
+			c.leaveOut(BeyondFlash)
+		}
+		if p.Kind != InPlace {
+			c.leaveOut(BeyondServer)
+		}
+	}
+	c.leaveOut(BeyondSnapshots)
+	return c
+}
+
+func (c *Class) because(reason string) {
+	if !slices.Contains(c.Reasons, reason) {
+		c.Reasons = append(c.Reasons, reason)
+	}
+}
+
+func (c *Class) leaveOut(what string) {
+	if !slices.Contains(c.NotCovered, what) {
+		c.NotCovered = append(c.NotCovered, what)
+	}
+}
+
+// verdict begins with the best class; each doubt can only lower it.
+type verdict struct {
+	class *Class // collects the reasons; nil when they do not matter
+	media MediaClass
+}
+
+func (v *verdict) atMost(m MediaClass, reason string) {
+	if rank(m) < rank(v.media) {
+		v.media = m
+	}
+	if v.class != nil {
+		v.class.because(reason)
+	}
+}
+
+func rank(m MediaClass) int {
+	switch m {
+	case MediaRaw:
+		return 3
+	case MediaLogical:
+		return 2
+	case MediaNotAssured:
+		return 1
+	}
+	return 0
+}
+
+func classifyMedia(e Evidence, c *Class) MediaClass {
+	v := verdict{class: c, media: MediaRaw}
+	switch e.Stage {
+	case Verified, Unlinked, Attested:
+	default:
+		v.atMost(MediaFailed, BecauseUnfinished)
+	}
+	if len(e.Files) == 0 {
+		v.atMost(MediaFailed, BecauseNothing)
+	}
+	if e.Missing != 0 {
+		v.atMost(MediaFailed, BecauseMissing)
+	}
+	for _, f := range e.Files {
+		v.file(e.Vault, f)
+	}
+	if e.Strays != 0 {
+		v.atMost(MediaNotAssured, BecauseStrays)
+	}
+	if e.Residue.Found != 0 {
+		v.atMost(MediaNotAssured, BecauseResidue)
+	}
+	return v.media
+}
+
+// file lowers the verdict to what was shown of one file.
+func (v *verdict) file(p Place, f FileEvidence) {
+	x := f.Facts
+	if f.Change != Unchanged {
+		v.atMost(MediaFailed, BecauseChanged)
+	}
+	if f.Bytes < 0 || x.Written != f.Bytes || x.Unwritten != 0 {
+		v.atMost(MediaFailed, BecauseUnwritten)
+	}
+	if x.Equal != f.Bytes || x.Different != 0 || x.Unreadable != 0 {
+		v.atMost(MediaFailed, BecauseUnread)
+	}
+	if x.Raw && (x.RawEqual != f.Bytes || x.RawDifferent != 0 || x.RawUnreadable != 0) {
+		v.atMost(MediaFailed, BecauseRawDiffers)
+	}
+
+	if !x.PastCache {
+		v.atMost(MediaNotAssured, BecauseCached)
+	}
+	if len(p.Snapshots) > 0 {
+		v.atMost(MediaNotAssured, BecauseSnapshots)
+	}
+	v.places(f.Before)
+	if f.After != nil {
+		v.places(*f.After)
+	}
+
+	switch p.Kind {
+	case InPlace:
+		switch {
+		case !f.Before.Known:
+			v.atMost(MediaNotAssured, BecauseUnmapped)
+		case f.After == nil || !f.Before.Same(*f.After):
+			v.atMost(MediaNotAssured, BecauseMoved)
+		}
+	case Somewhere:
+		v.atMost(MediaLogical, BecausePlace)
+		if f.Before.Known && (f.After == nil || !f.Before.Same(*f.After)) {
+			v.atMost(MediaNotAssured, BecauseMoved)
+		}
+	case CopyFirst:
+		v.atMost(MediaNotAssured, BecauseCopyOnWrite)
+	case Memory:
+		v.atMost(MediaNotAssured, BecauseMemory)
+	default:
+		v.atMost(MediaNotAssured, BecauseUnknownFS)
+	}
+	if !x.Raw {
+		v.atMost(MediaLogical, BecauseNoRaw)
+	}
+}
+
+func (v *verdict) places(m Map) {
+	for _, d := range []struct {
+		is     bool
+		reason string
+	}{
+		{m.Shared, BecauseShared},
+		{m.Encoded, BecauseEncoded},
+		{m.Inline, BecauseInline},
+		{m.Holes, BecauseHoles},
+		{m.Journal, BecauseJournal},
+		{m.Late, BecauseLate},
+	} {
+		if d.is {
+			v.atMost(MediaNotAssured, d.reason)
+		}
+	}
+}
+
+func classifyKeys(e Evidence, c *Class) KeyClass {
+	k := e.KeyFacts
+	var destroyed, proved int
+	for _, f := range e.Keys {
+		v := verdict{media: MediaRaw}
+		v.file(e.Keystore, f)
+		if v.media != MediaFailed {
+			destroyed++
+		}
+		if v.media == MediaRaw {
+			proved++
+		}
+	}
+	switch {
+	case destroyed == 0:
+		c.because(BecauseNoKeys)
+		return KeyNone
+	case k.Attempt == Opened:
+		c.because(BecauseOpened)
+		return KeyNone
+	}
+
+	class := KeyComplete
+	for _, d := range []struct {
+		is     bool
+		reason string
+	}{
+		{k.Expected <= 0, BecauseNoRecord},
+		{k.Elsewhere != 0, BecauseElsewhere},
+		{k.Missing != 0, BecauseKeysMissing},
+		{k.Changed != 0, BecauseKeysChanged},
+		{k.Sessions != 0, BecauseSessions},
+		{len(e.Keys) != k.Expected-k.Elsewhere-k.Missing+k.Unrecorded, BecauseCount},
+		{destroyed != len(e.Keys), BecauseKeyFailed},
+		{proved != destroyed, BecauseKeyStorage},
+		{flash(e.Keystore), BecauseFlash},
+		{k.Attempt == KeyLeft, BecauseKeyLeft},
+		{k.Attempt != KeyLeft && k.Attempt != Shut, BecauseNotTried},
+		{e.Residue.Keys != 0, BecauseKeyResidue},
+	} {
+		if d.is {
+			c.because(d.reason)
+			class = KeyPartial
+		}
+	}
+	return class
+}
+
+// flash reports whether overwriting a place may leave the old content in spare
+// blocks. A virtual device that does not say what it is made of is let pass: its
+// class is spoken of a virtual device.
+func flash(p Place) bool {
+	return p.Rotating == No || p.Rotating != Yes && len(p.Virtual) == 0
 }

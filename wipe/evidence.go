@@ -3,6 +3,7 @@ package wipe
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -28,6 +29,55 @@ type Evidence struct {
 	Residue ResidueFacts `json:"residue"`
 
 	DirsRemoved []string `json:"dirs_removed"`
+}
+
+// Evidence is what the job has shown so far.
+func (j *Job) Evidence() Evidence {
+	return Evidence{
+		Job: j.ID, UUID: j.UUID, StreamKey: j.StreamKey, Stage: j.Stage, Begun: j.Begun, Ended: j.Ended,
+		Vault: j.Vault, Keystore: j.Keystore,
+		KeyFacts: j.KeyFacts, Keys: evidenceOf(j.Keys), Files: evidenceOf(j.Files),
+		Missing: j.Missing, Strays: len(j.StrayNames), Residue: j.Residue,
+		DirsRemoved: slices.Clone(j.DirsRemoved),
+	}
+}
+
+func evidenceOf(files []FileJob) []FileEvidence {
+	var all []FileEvidence
+	for i := range files {
+		all = append(all, files[i].evidence())
+	}
+	return all
+}
+
+func (f *FileJob) evidence() FileEvidence {
+	return FileEvidence{
+		Name: f.Name, Bytes: f.Alloc, Before: f.Map, After: f.After, Facts: f.Facts,
+		Change: f.Change, Removed: f.Removed, Bad: slices.Clone(f.Bad),
+	}
+}
+
+// Reach is the best class that the job can end with, were every byte overwritten
+// and read back, and why it cannot be a better one.
+func (j *Job) Reach() Class {
+	e := j.Evidence()
+	e.Stage = Unlinked
+	e.KeyFacts.Attempt = Shut
+	succeed(e.Files, e.Vault)
+	succeed(e.Keys, e.Keystore)
+	return Classify(e)
+}
+
+func succeed(files []FileEvidence, p Place) {
+	for i := range files {
+		f := &files[i]
+		after := f.Before
+		f.After = &after
+		f.Facts = Facts{Written: f.Bytes, Equal: f.Bytes, PastCache: true}
+		if p.RawReady && f.Before.Known && !f.Before.unsure() {
+			f.Facts.Raw, f.Facts.RawEqual = true, f.Bytes
+		}
+	}
 }
 
 // Total adds up the facts of files.
@@ -87,7 +137,7 @@ const (
 	Replaced  Change = "replaced"  // another file has its name; it is not touched
 	Truncated Change = "truncated" // it became shorter: blocks were given back with their old content
 	Grown     Change = "grown"     // somebody wrote to it
-	Linked    Change = "linked"    // it has a second name; it is not touched
+	Linked    Change = "linked"    // it got a second name
 )
 
 // KeyFacts accounts for the copies of the session secrets.
@@ -107,15 +157,16 @@ type Attempt string
 
 // The attempts.
 const (
-	NotTried Attempt = ""       // not made, or it could not be made
-	Shut     Attempt = "failed" // nothing opened it
-	Opened   Attempt = "opened" // it opened, or a key file was still found
+	NotTried Attempt = ""         // not made, or it could not be made
+	Shut     Attempt = "failed"   // no key file is left, and nothing opened the image
+	KeyLeft  Attempt = "key left" // something that looks like a key file is still there
+	Opened   Attempt = "opened"   // the image was opened
 )
 
 // Place is the storage under a directory, as this host sees it.
 type Place struct {
 	FS       string `json:"fs"`                  // type of the file system, as the kernel names it
-	Known    Kind   `json:"kind"`                // how far salvor knows this type
+	Kind     Kind   `json:"kind"`                // how far salvor knows this type
 	Device   string `json:"device,omitempty"`    // the kernel's name of the block device, "sda1"
 	RawReady bool   `json:"raw_ready,omitempty"` // the block device could be opened for reading
 	ReadOnly bool   `json:"read_only,omitempty"`

@@ -36,10 +36,12 @@ type Job struct {
 	// MediaBegun is set before the first byte of content is overwritten.
 	MediaBegun bool `json:"media_begun,omitempty"`
 
-	Vault    Place     `json:"vault"`
-	Keystore Place     `json:"keystore"`
-	Keys     []FileJob `json:"keys"`
-	Files    []FileJob `json:"files"`
+	Vault      Place     `json:"vault"`
+	VaultID    RootID    `json:"vault_id"`
+	Keystore   Place     `json:"keystore"`
+	KeystoreID RootID    `json:"keystore_id"`
+	Keys       []FileJob `json:"keys"`
+	Files      []FileJob `json:"files"`
 
 	KeyFacts KeyFacts `json:"key_facts"`
 	// StrayNames are files in the image's directory that salvor did not write.
@@ -54,6 +56,13 @@ type Job struct {
 	DirsRemoved []string `json:"dirs_removed,omitempty"` // of: image, case, keys, keys of the case
 }
 
+// RootID tells a vault or keystore from another that is mounted in its place.
+type RootID struct {
+	Inode  uint64 `json:"inode"`
+	Birth  int64  `json:"birth,omitempty"`
+	Marker Digest `json:"marker,omitzero"` // SHA-256 of the vault's marker file
+}
+
 // FileJob is one file of a job: what it was when it was planned, and how far the
 // job has come with it.
 type FileJob struct {
@@ -63,18 +72,19 @@ type FileJob struct {
 	Birth int64  `json:"birth,omitempty"` // of the inode, ns since 1970; 0 when the file system does not say
 	Size  int64  `json:"size"`            // bytes
 	Alloc int64  `json:"alloc"`           // bytes to overwrite: the whole allocation
-	End   int64  `json:"end"`             // offset just behind the last byte to overwrite
+	End   int64  `json:"end"`             // offset just behind the last of them
 
 	SHA256 *Digest `json:"sha256,omitempty"` // of a key file
 
 	Map    Map    `json:"map"`             // where its bytes lay before anything was written
 	After  *Map   `json:"after,omitempty"` // and where they lay when everything was written
 	Done   int64  `json:"done,omitempty"`  // everything before this offset is overwritten and durable
-	Synced bool   `json:"synced,omitempty"`
-	Facts  Facts  `json:"facts,omitzero"` // what the overwriting and the reading back showed
+	Bad    []Span `json:"bad,omitempty"`   // ranges before Done that could not be written
+	Read   bool   `json:"read,omitempty"`  // it was read back; Facts are complete
+	Facts  Facts  `json:"facts,omitzero"`
 	Change Change `json:"change,omitempty"`
-	Bad    []Span `json:"bad,omitempty"` // ranges that the device refused to write
-	Read   bool   `json:"read,omitempty"`
+
+	Removed bool `json:"removed,omitempty"`
 }
 
 // Span is a range of bytes of a file.

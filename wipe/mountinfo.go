@@ -1,0 +1,93 @@
+package wipe
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mount is one line of /proc/self/mountinfo.
+type mount struct {
+	id      uint64
+	dev     uint64
+	point   string // where it is mounted
+	fs      string // type, "ext4", "fuse.sshfs"
+	source  string
+	options []string // of the mount and of the file system
+}
+
+// parseMountinfo reads the format of proc_pid_mountinfo(5). A line that it cannot
+// read is an error: an unknown mount could be the one that matters.
+func parseMountinfo(r io.Reader) ([]mount, error) {
+	var all []mount
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		m, err := parseMount(lines.Text())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the list of mounts: %w", err)
+	}
+	return all, nil
+}
+
+func parseMount(line string) (mount, error) {
+	bad := func() (mount, error) { return mount{}, fmt.Errorf("read the list of mounts: unknown line") }
+	front, back, ok := strings.Cut(line, " - ")
+	if !ok {
+		return bad()
+	}
+	f, b := strings.Fields(front), strings.Fields(back)
+	if len(f) < 6 || len(b) < 2 {
+		return bad()
+	}
+	id, err := strconv.ParseUint(f[0], 10, 64)
+	if err != nil {
+		return bad()
+	}
+	major, minor, ok := strings.Cut(f[2], ":")
+	if !ok {
+		return bad()
+	}
+	maj, err1 := strconv.ParseUint(major, 10, 32)
+	mnr, err2 := strconv.ParseUint(minor, 10, 32)
+	if err1 != nil || err2 != nil {
+		return bad()
+	}
+	m := mount{
+		id: id, dev: unix.Mkdev(uint32(maj), uint32(mnr)),
+		point: unescape(f[4]), fs: b[0], source: unescape(b[1]),
+		options: strings.Split(f[5], ","),
+	}
+	if len(b) > 2 {
+		m.options = append(m.options, strings.Split(b[2], ",")...)
+	}
+	return m, nil
+}
+
+// unescape undoes the \040 of the kernel's tables.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

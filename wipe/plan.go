@@ -1,0 +1,405 @@
+package wipe
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+const jobVersion = 1
+
+// Lanes of the stream: files from 1, key files from firstKeyLane.
+const firstKeyLane = 1 << 32
+
+// Plan looks at a target and says how it would be erased. It changes nothing,
+// needs no secret and may be called as a dry run; Job.Reach tells the best class
+// that the job can end with, and why not a better one. rand gives the stream key
+// and the job's id.
+//
+// It refuses with ErrAbsent, ErrMissing, ErrKeysMissing, ErrForeign, ErrChanged,
+// ErrReadOnly or ErrInUse.
+func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
+	if err := t.valid(); err != nil {
+		return nil, err
+	}
+	j := &Job{Version: jobVersion, Stage: Planned, UUID: hex.EncodeToString(t.UUID[:])}
+	var id [16]byte
+	if _, err := io.ReadFull(rand, id[:]); err != nil {
+		return nil, fmt.Errorf("name the job: %w", err)
+	}
+	j.ID = hex.EncodeToString(id[:])
+	var err error
+	if j.StreamKey, err = NewKey(rand); err != nil {
+		return nil, err
+	}
+
+	if j.VaultID, j.KeystoreID, err = t.identify(); err != nil {
+		return nil, err
+	}
+	d, err := openDir(t.Vault, t.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", t.Dir, ErrMissing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	s, err := siteOf(d, aboveOf(t.Vault, t.Dir))
+	if err != nil {
+		return nil, err
+	}
+	j.Vault = s.Place
+	seen, err := j.planFiles(ctx, t, d, &s)
+	if err != nil {
+		return nil, err
+	}
+
+	open := []watched{{d, s.FS, j.Files}}
+	k, err := openDir(t.Keystore, t.KeyDir)
+	switch {
+	case err == nil:
+		defer k.close()
+		ks, err := siteOf(k, aboveOf(t.Keystore, t.KeyDir))
+		if err != nil {
+			return nil, err
+		}
+		j.Keystore = ks.Place
+		if err := j.planKeys(ctx, t, k, &ks); err != nil {
+			return nil, err
+		}
+		open = append(open, watched{k, ks.FS, j.Keys})
+	case errors.Is(err, fs.ErrNotExist):
+		j.Keystore = Place{Kind: Unknown}
+	default:
+		return nil, err
+	}
+	matched, err := j.account(t, seen.sessions)
+	if err != nil {
+		return nil, err
+	}
+
+	if !seen.identified && matched == 0 {
+		// Neither superblock nor segment nor key says whose this is.
+		return nil, fmt.Errorf("%s: nothing in it carries the image's mark: %w", t.Dir, ErrForeign)
+	}
+	if j.Vault.ReadOnly || len(j.Keys) > 0 && j.Keystore.ReadOnly {
+		return nil, fmt.Errorf("the file system is mounted read-only: %w", ErrReadOnly)
+	}
+	if err := idle(open...); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+func (t *Target) valid() error {
+	for _, p := range []string{t.Dir, t.CaseDir, t.KeyDir} {
+		if !fs.ValidPath(p) || p == "." {
+			return fmt.Errorf("erase: directory %q: %w", p, fs.ErrInvalid)
+		}
+	}
+	if path.Dir(t.Dir) != t.CaseDir {
+		return fmt.Errorf("erase: %q is not in %q: %w", t.Dir, t.CaseDir, fs.ErrInvalid)
+	}
+	if t.Vault == nil || t.Keystore == nil {
+		return fmt.Errorf("erase: no vault or no keystore: %w", fs.ErrInvalid)
+	}
+	for _, k := range t.ExpectedKeys {
+		if !fs.ValidPath(k.File) || path.Base(k.File) != k.File {
+			return fmt.Errorf("erase: key file %q: %w", k.File, fs.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// identify tells this vault and keystore from any other that may be mounted in
+// their place. Without the marker there is no vault.
+func (t *Target) identify() (vault, keys RootID, err error) {
+	v, err := openDir(t.Vault, ".")
+	if err != nil {
+		return vault, keys, fmt.Errorf("%w: %w", ErrAbsent, err)
+	}
+	defer v.close()
+	f, id, err := v.open(markerName, unix.O_RDONLY)
+	if err != nil {
+		return vault, keys, fmt.Errorf("%w: %w", ErrAbsent, err)
+	}
+	defer f.Close()
+	if !id.regular() {
+		return vault, keys, fmt.Errorf("its marker is not a plain file: %w", ErrAbsent)
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, 1<<20)); err != nil {
+		return vault, keys, fmt.Errorf("%w: %w", ErrAbsent, err)
+	}
+	vault = RootID{Inode: v.id.number, Birth: v.id.birth, Marker: Digest(h.Sum(nil))}
+
+	k, err := openDir(t.Keystore, ".")
+	if err != nil {
+		return vault, keys, fmt.Errorf("the keystore: %w: %w", ErrAbsent, err)
+	}
+	defer k.close()
+	return vault, RootID{Inode: k.id.number, Birth: k.id.birth}, nil
+}
+
+// aboveOf lists the directories from the root down to one, as paths of the host,
+// to look for snapshot directories in.
+func aboveOf(root *os.Root, name string) []string {
+	var all []string
+	for up := path.Dir(name); ; up = path.Dir(up) {
+		all = append(all, path.Join(root.Name(), up))
+		if up == "." {
+			return all
+		}
+	}
+}
+
+// sighting is what the marks of an image's files say together.
+type sighting struct {
+	identified bool
+	sessions   map[[16]byte]bool
+}
+
+func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site) (sighting, error) {
+	seen := sighting{sessions: make(map[[16]byte]bool)}
+	names, err := d.names()
+	if err != nil {
+		return seen, fmt.Errorf("list %s: %w", t.Dir, err)
+	}
+	slices.Sort(names)
+	highest, segments := -1, 0
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return seen, err
+		}
+		if !ours(name) {
+			j.StrayNames = append(j.StrayNames, name)
+			continue
+		}
+		f, m, err := planFile(d, s, name)
+		if err != nil {
+			return seen, &FileError{name, err}
+		}
+		if m != nil {
+			if m.uuid != t.UUID {
+				return seen, &FileError{name, fmt.Errorf("it belongs to another image: %w", ErrForeign)}
+			}
+			seen.identified = true
+			if m.session != [16]byte{} {
+				seen.sessions[m.session] = true
+			}
+		}
+		f.Lane = uint64(len(j.Files)) + 1
+		j.Files = append(j.Files, f)
+		if n, ok := segmentNumber(name); ok {
+			highest = max(highest, n)
+			segments++
+		}
+	}
+	if len(j.Files) == 0 {
+		return seen, fmt.Errorf("%s is empty: %w", t.Dir, ErrMissing)
+	}
+	j.Missing = max(highest+1, t.Segments) - segments
+	if !slices.ContainsFunc(j.Files, func(f FileJob) bool { return f.Name == superblockName }) {
+		j.Missing++
+	}
+	return seen, nil
+}
+
+// planFile describes one file of a directory, and reads its mark when it is a
+// superblock or segment.
+func planFile(d *dir, s *site, name string) (FileJob, *mark, error) {
+	id, err := d.stat(name)
+	if err != nil {
+		return FileJob{}, nil, err
+	}
+	if err := d.plain(id); err != nil {
+		return FileJob{}, nil, err
+	}
+	f, opened, err := d.open(name, unix.O_RDONLY)
+	if err != nil {
+		return FileJob{}, nil, explain(err)
+	}
+	defer f.Close()
+	if err := d.plain(opened); err != nil {
+		return FileJob{}, nil, err
+	}
+	l, a, err := layoutOf(f, s, opened.size)
+	if err != nil {
+		return FileJob{}, nil, err
+	}
+	if a.fixed {
+		return FileJob{}, nil, fmt.Errorf("it is immutable or append-only: %w", ErrReadOnly)
+	}
+	m, err := markOf(f, name)
+	if err != nil {
+		return FileJob{}, nil, err
+	}
+	if m != nil && m.session != [16]byte{} {
+		l.Late = m.late(opened.birth)
+	}
+	return FileJob{
+		Name: name, Inode: opened.number, Birth: opened.birth, Size: opened.size,
+		Alloc: l.alloc, End: l.end, Map: l.Map,
+	}, m, nil
+}
+
+// markOf reads the mark of an open superblock (either of its two copies) or segment.
+func markOf(f *os.File, name string) (*mark, error) {
+	magic, copies := segmentMagic, 1
+	switch {
+	case name == superblockName:
+		magic, copies = superblockMagic, 2
+	case !segmentName.MatchString(name):
+		return nil, nil
+	}
+	b := make([]byte, copies*markBlock)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		if sortError(err) == medium {
+			return nil, nil // it cannot say whose it is
+		}
+		return nil, err
+	}
+	for b = b[:n]; len(b) > 0; b = b[min(len(b), markBlock):] {
+		if m, err := readMark(b, magic); m != nil || err != nil {
+			return m, err
+		}
+	}
+	return nil, nil
+}
+
+// layoutOf asks where a file's bytes lie.
+func layoutOf(f *os.File, s *site, size int64) (layout, attributes, error) {
+	a := attributesOf(f, s)
+	var l layout
+	all, err := fiemap(f)
+	switch {
+	case err == nil:
+		l = layOut(all, size, s.block)
+	case errors.Is(err, errNoMap):
+		l = nowhere(size, s.block)
+	default:
+		return l, a, err
+	}
+	l.Journal = a.journal
+	l.Encoded = l.Encoded || a.encoded
+	if a.apart {
+		l.Known = false
+	}
+	return l, a, nil
+}
+
+func (j *Job) planKeys(ctx context.Context, t Target, d *dir, s *site) error {
+	names, err := d.names()
+	if err != nil {
+		return fmt.Errorf("list %s: %w", t.KeyDir, err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		recorded := slices.ContainsFunc(t.ExpectedKeys, func(k KeyCopy) bool { return k.File == name && t.here(k) })
+		if !keyName.MatchString(name) && !recorded {
+			continue
+		}
+		f, _, err := planFile(d, s, name)
+		if err != nil {
+			return &FileError{name, err}
+		}
+		sum, _, err := sumKey(d, name)
+		if err != nil {
+			return &FileError{name, err}
+		}
+		f.SHA256 = &sum
+		f.Lane = firstKeyLane + uint64(len(j.Keys))
+		j.Keys = append(j.Keys, f)
+	}
+	return nil
+}
+
+// largestKey bounds what is read of a key file; a wrapped secret has a few KiB.
+const largestKey = 1 << 20
+
+// sumKey reads a key file and returns its SHA-256.
+func sumKey(d *dir, name string) (Digest, []byte, error) {
+	f, _, err := d.open(name, unix.O_RDONLY)
+	if err != nil {
+		return Digest{}, nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, largestKey+1))
+	if err != nil {
+		return Digest{}, nil, err
+	}
+	if len(b) > largestKey {
+		return Digest{}, nil, fmt.Errorf("it is too large for a key file: %w", ErrForeign)
+	}
+	return sha256.Sum256(b), b, nil
+}
+
+func (t *Target) here(k KeyCopy) bool { return k.Keystore == "" || k.Keystore == t.KeystoreName }
+
+// account compares the key files that are there with those the ledger recorded. It
+// returns how many are what was recorded.
+func (j *Job) account(t Target, sessions map[[16]byte]bool) (matched int, err error) {
+	k := &j.KeyFacts
+	recorded := make(map[string][]Digest) // by file; a file wrapped anew has several
+	var here []string
+	elsewhere := make(map[[2]string]bool)
+	unknown := 0
+	for _, c := range t.ExpectedKeys {
+		if c.Session == [16]byte{} {
+			unknown++
+		} else {
+			delete(sessions, c.Session)
+		}
+		if !t.here(c) {
+			elsewhere[[2]string{c.Keystore, c.File}] = true
+			continue
+		}
+		if recorded[c.File] == nil {
+			here = append(here, c.File)
+		}
+		recorded[c.File] = append(recorded[c.File], c.SHA256)
+	}
+	slices.SortFunc(here, cmp.Compare[string])
+	k.Elsewhere = len(elsewhere)
+	k.Expected = len(here) + k.Elsewhere
+	k.Sessions = max(0, len(sessions)-unknown)
+
+	there := make(map[string]bool)
+	for _, f := range j.Keys {
+		there[f.Name] = true
+		sums, known := recorded[f.Name]
+		switch {
+		case !known:
+			k.Unrecorded++
+		case slices.Contains(sums, *f.SHA256):
+			matched++
+		case !t.AcceptChangedKeys:
+			return 0, &FileError{f.Name, fmt.Errorf("it is not the key file that was recorded: %w", ErrForeign)}
+		default:
+			k.Changed++
+		}
+	}
+	for _, name := range here {
+		if !there[name] {
+			k.Missing++
+		}
+	}
+	if len(here) > 0 && k.Missing == len(here) && !t.AcceptMissingKeys {
+		return 0, fmt.Errorf("none of %d is in %s: %w", len(here), t.KeyDir, ErrKeysMissing)
+	}
+	return matched, nil
+}

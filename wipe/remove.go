@@ -1,0 +1,177 @@
+package wipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// remove takes away what was overwritten and verified. It runs at VERIFIED only,
+// may be repeated, and touches no inode but those of the job: whatever has taken
+// one of their names since is left.
+func (r *run) remove(ctx context.Context) error {
+	for _, part := range []struct {
+		d     *dir
+		files []FileJob
+	}{{r.keyDir, r.job.Keys}, {r.dir, r.job.Files}} {
+		if part.d == nil {
+			// The whole directory went in an earlier run.
+			for i := range part.files {
+				part.files[i].Removed = true
+			}
+			continue
+		}
+		for i := range part.files {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := r.removeFile(part.d, &part.files[i]); err != nil {
+				return &FileError{part.files[i].Name, explain(err)}
+			}
+		}
+		if err := r.syncDir(part.d); err != nil {
+			return fmt.Errorf("flush a directory: %w", explain(err))
+		}
+	}
+	return r.removeDirs()
+}
+
+// erasedName is the name under which an erased file waits for its removal: it
+// says nothing of what the file was.
+func erasedName(lane uint64) string { return fmt.Sprintf("erased-%08d", lane) }
+
+func (r *run) removeFile(d *dir, f *FileJob) error {
+	if f.Change == Gone || f.Change == Replaced {
+		return nil // nothing of ours has this name
+	}
+	hidden := erasedName(f.Lane)
+	id, err := d.stat(f.Name)
+	switch {
+	case err == nil && f.is(id):
+		err := r.before.call(step{act: actRename, name: f.Name}, func() error {
+			return rename(d, f.Name, hidden)
+		})
+		if err != nil {
+			return fmt.Errorf("rename: %w", err)
+		}
+	case err != nil && !errors.Is(err, unix.ENOENT):
+		return err
+	}
+	id, err = d.stat(hidden)
+	if errors.Is(err, unix.ENOENT) {
+		f.Removed = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !f.is(id) {
+		return nil
+	}
+	err = r.before.call(step{act: actTruncate, name: f.Name}, func() error {
+		h, id, err := d.open(hidden, unix.O_RDWR)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		if !f.is(id) {
+			return ErrChanged
+		}
+		return h.Truncate(0)
+	})
+	if err != nil {
+		return fmt.Errorf("truncate: %w", err)
+	}
+	err = r.before.call(step{act: actUnlink, name: f.Name}, func() error {
+		return unix.Unlinkat(int(d.f.Fd()), hidden, 0)
+	})
+	if err != nil {
+		return fmt.Errorf("unlink: %w", err)
+	}
+	f.Removed = true
+	return nil
+}
+
+// is reports whether an inode is the one that was planned.
+func (f *FileJob) is(id inode) bool {
+	return id.regular() && id.number == f.Inode && (id.birth == 0 || f.Birth == 0 || id.birth == f.Birth)
+}
+
+// rename gives a file of a directory another name that nobody has yet.
+func rename(d *dir, from, to string) error {
+	fd := int(d.f.Fd())
+	err := unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE)
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	if _, err := d.stat(to); !errors.Is(err, unix.ENOENT) {
+		return unix.EEXIST
+	}
+	return unix.Renameat(fd, from, fd, to)
+}
+
+// removeDirs removes the directories that are empty now. One that is not stays.
+func (r *run) removeDirs() error {
+	for _, d := range []struct {
+		what string
+		root *os.Root
+		name string
+	}{
+		{"image", r.t.Vault, r.t.Dir},
+		{"case", r.t.Vault, r.t.CaseDir},
+		{"keys", r.t.Keystore, r.t.KeyDir},
+		{"keys of the case", r.t.Keystore, r.keysOfCase()},
+	} {
+		if d.name == "" || d.name == "." {
+			continue
+		}
+		gone, err := r.removeDir(d.root, d.name)
+		if err != nil {
+			return fmt.Errorf("remove the directory of the %s: %w", d.what, explain(err))
+		}
+		if gone && !slices.Contains(r.job.DirsRemoved, d.what) {
+			r.job.DirsRemoved = append(r.job.DirsRemoved, d.what)
+		}
+	}
+	return nil
+}
+
+// keysOfCase is the directory above the image's keys, when it is that of the case.
+func (r *run) keysOfCase() string {
+	if up := path.Dir(r.t.KeyDir); path.Base(up) == path.Base(r.t.CaseDir) {
+		return up
+	}
+	return ""
+}
+
+// removeDir removes an empty directory and makes that durable. It reports whether
+// the directory is gone.
+func (r *run) removeDir(root *os.Root, name string) (bool, error) {
+	up, err := openDir(root, path.Dir(name))
+	if errors.Is(err, unix.ENOENT) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer up.close()
+	err = r.before.call(step{act: actRmdir, name: path.Base(name)}, func() error {
+		return unix.Unlinkat(int(up.f.Fd()), path.Base(name), unix.AT_REMOVEDIR)
+	})
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT):
+		return true, r.syncDir(up)
+	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST), errors.Is(err, unix.EBUSY), errors.Is(err, unix.ENOTDIR):
+		return false, nil
+	}
+	return false, err
+}
+
+func (r *run) syncDir(d *dir) error {
+	return r.before.call(step{act: actSyncDir, name: path.Base(d.f.Name())}, d.sync)
+}
