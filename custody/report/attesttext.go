@@ -48,9 +48,9 @@ func (p AttestPaper) plainWords(s *sheet, l locale) {
 	if a.Virtual {
 		beside = ", " + l.say("attest.virtual_beside")
 	}
-	s.para(l.say("attest.axis_keys") + ": " + a.Key + beside)
+	s.para(l.say("attest.axis_keys") + s.colon + " " + a.Key + beside)
 	s.indented("    ", "    ", l.say("class.key."+a.Key))
-	s.para(l.say("attest.axis_media") + ": " + a.Media + beside)
+	s.para(l.say("attest.axis_media") + s.colon + " " + a.Media + beside)
 	s.indented("    ", "    ", l.say("class.media."+a.Media))
 	if a.Virtual {
 		s.blank()
@@ -58,7 +58,7 @@ func (p AttestPaper) plainWords(s *sheet, l locale) {
 	}
 	if len(a.Reasons) > 0 {
 		s.blank()
-		s.para(l.say("attest.why_not_better") + ":")
+		s.para(l.say("attest.why_not_better") + s.colon)
 		for _, r := range a.Reasons {
 			s.item(l.sentence(r))
 		}
@@ -68,7 +68,7 @@ func (p AttestPaper) plainWords(s *sheet, l locale) {
 	for _, n := range a.NotCovered {
 		text := l.sentence(n)
 		if layers := a.layers(); n == UncoveredLayers && len(layers) > 0 {
-			text += ": " + plain(strings.Join(layers, ", "))
+			text += s.colon + " " + plain(strings.Join(layers, ", "))
 		}
 		s.item(text)
 	}
@@ -89,7 +89,7 @@ func (a Attest) object(s *sheet, l locale) {
 	s.field(l.say("attest.ground"), l.say("attest.ground_"+a.Ground))
 	due := l.say("custody.deadline_none")
 	if !a.Deadline.IsZero() {
-		due = l.minute(a.Deadline)
+		due = l.day(a.Deadline) + " (" + l.minute(a.Deadline) + ")"
 	}
 	s.field(l.say("ret.due"), due)
 }
@@ -98,8 +98,8 @@ func (a Attest) how(s *sheet, l locale) {
 	c := a.Content
 	s.heading(l.say("attest.how"))
 	s.field(l.say("era.method"), l.code("attest.technique.", a.Technique))
-	if a.Media == MediaFailed || a.Key == KeyNone {
-		s.field("", l.say("attest.technique_failed"))
+	if a.Key != KeyComplete || a.Media != MediaRaw && a.Media != MediaLogical {
+		s.indented("    ", "    ", l.say("attest.technique_failed"))
 	}
 	s.field(l.say("era.tool"), plain(a.Tool+" "+a.Version))
 	s.field(l.say("attest.started"), l.exact(a.Started))
@@ -136,7 +136,7 @@ func (a Attest) storage(s *sheet, l locale) {
 		if i > 0 {
 			s.blank()
 		}
-		s.para(l.say("attest.holds."+st.Holds) + ":")
+		s.para(l.say("attest.holds."+st.Holds) + s.colon)
 		s.field(l.say("attest.file_system"), plain(st.FileSystem))
 		device := plain(st.Device)
 		if device == "" {
@@ -176,6 +176,8 @@ func (p AttestPaper) people(s *sheet, l locale) {
 	}
 	s.field(l.say("era.validated_by"), validated)
 	s.field(l.say("app.station"), a.Station)
+	s.field(l.say("attest.issued"), l.exact(a.Issued))
+	s.field(l.say("attest.recorded"), l.say("attest.recorded_at", "n", l.number(a.Checkpoint.Size), "code", a.Checkpoint.Code))
 	if p.Signer == "" {
 		s.para(l.say("attest.unsigned"))
 		return

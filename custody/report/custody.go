@@ -106,8 +106,10 @@ type Verification struct {
 
 // Copy is one copy of the data, or of a key to it.
 type Copy struct {
-	Where     string    `json:"where"`              // vault, keystore or target: "nas1", "device"
-	Holds     string    `json:"holds"`              // "image-01", "image-01 key 1"
+	Where     string    `json:"where"`              // name of the vault or keystore; "file" or "device" of a target
+	Holds     string    `json:"holds"`              // the image: "image-01"
+	Key       string    `json:"key,omitempty"`      // of a copy of a key: its file, "0001.age"
+	Out       bool      `json:"out,omitempty"`      // restored to a target: salvor does not follow what becomes of it
 	Made      time.Time `json:"made"`               //
 	Bytes     int64     `json:"bytes,omitempty"`    // 0 unknown
 	Encrypted bool      `json:"encrypted"`          //

@@ -92,7 +92,7 @@ func (p CustodyPaper) received(s *sheet, l locale) {
 }
 
 func (p CustodyPaper) timeline(s *sheet, l locale) {
-	s.heading(l.say("coc.chain") + ": " + l.say("custody.timeline"))
+	s.heading(l.say("coc.chain") + s.colon + " " + l.say("custody.timeline"))
 	s.para(l.say("custody.timeline_legend"))
 	s.blank()
 	if len(p.Timeline) == 0 {
@@ -204,7 +204,15 @@ func (p CustodyPaper) copies(s *sheet, l locale) {
 		s.para(l.say("custody.copies_none"))
 	}
 	for _, c := range p.Copies {
-		s.item(l.say("custody.copy_line", "holds", c.Holds, "where", c.Where, "time", l.minute(c.Made)))
+		holds := c.Holds
+		if c.Key != "" {
+			holds = l.say("custody.copy_key", "image", c.Holds, "key", c.Key)
+		}
+		where := plain(c.Where)
+		if c.Out {
+			where = l.code("where.", c.Where)
+		}
+		s.item(l.say("custody.copy_line", "holds", holds, "where", where, "time", l.minute(c.Made)))
 		encrypted := l.say("custody.encrypted")
 		if !c.Encrypted {
 			encrypted = l.say("custody.not_encrypted")
@@ -220,7 +228,10 @@ func (p CustodyPaper) copies(s *sheet, l locale) {
 			attest = l.say("custody.copy_attest", "attest", c.Attest)
 		}
 		fate := l.say("custody.copy_exists")
-		if !c.ErasedOn.IsZero() {
+		switch {
+		case c.Out:
+			fate = l.say("custody.copy_out")
+		case !c.ErasedOn.IsZero():
 			how := c.How
 			if how == "" {
 				how = l.say("custody.how_unknown")

@@ -4,18 +4,19 @@ import "strings"
 
 // head writes what stands at the top of every paper.
 func (s *sheet) head(l locale, h Head, title string) {
-	s.ends(plain(h.Shop.Name), l.say("doc.number")+": "+plain(h.Number))
+	s.colon = l.colon()
+	s.ends(plain(h.Shop.Name), l.say("doc.number")+s.colon+" "+plain(h.Number))
 	if h.Shop.Address != "" {
 		s.para(plain(h.Shop.Address))
 	}
 	if h.Shop.CompanyNumber != "" {
-		s.para(l.say("doc.company_number") + ": " + plain(h.Shop.CompanyNumber))
+		s.para(l.say("doc.company_number") + s.colon + " " + plain(h.Shop.CompanyNumber))
 	}
-	s.para(l.say("gdpr.dpo") + ": " + plain(h.Shop.DPO))
+	s.para(l.say("gdpr.dpo") + s.colon + " " + plain(h.Shop.DPO))
 	s.blank()
 	s.title(title)
 	s.para(l.say("doc.printed_on") + " " + l.day(h.PrintedAt) + " (" + l.minute(h.PrintedAt) + ")")
-	s.para(l.say("doc.printed_by") + ": " + plain(h.PrintedBy))
+	s.para(l.say("doc.printed_by") + s.colon + " " + plain(h.PrintedBy))
 }
 
 // foot writes what stands at the bottom of every paper.
@@ -46,7 +47,8 @@ func (f Foot) state(l locale) string {
 	return l.say("foot.audited", "state", l.say(key), "date", l.minute(f.AuditedAt))
 }
 
-// join writes the parts that say something, separated by a dot in the middle.
+// join writes the parts that say something, separated by a dot in the middle, with
+// which no line begins.
 func join(parts ...string) string {
 	var said []string
 	for _, p := range parts {
@@ -54,5 +56,5 @@ func join(parts ...string) string {
 			said = append(said, p)
 		}
 	}
-	return strings.Join(said, " · ")
+	return strings.Join(said, "\u00a0· ")
 }

@@ -126,6 +126,14 @@ func (l locale) say(key string, pairs ...string) string {
 	return strings.NewReplacer(with...).Replace(text)
 }
 
+// colon is what stands after a label.
+func (l locale) colon() string {
+	if l.lang == custody.French {
+		return "\u00a0:"
+	}
+	return ":"
+}
+
 // known tells whether there is a text for key.
 func (l locale) known(key string) bool { _, ok := l.cat.byKey[key]; return ok }
 

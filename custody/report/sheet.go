@@ -13,7 +13,10 @@ const (
 )
 
 // sheet sets a paper in plain text. Everything that it is given is printable already.
-type sheet struct{ b strings.Builder }
+type sheet struct {
+	b     strings.Builder
+	colon string // what stands between a label and its value
+}
 
 // line writes one line as it is.
 func (s *sheet) line(text string) {
@@ -39,7 +42,7 @@ func (s *sheet) rule(with string) { s.line(strings.Repeat(with, sheetWidth)) }
 // title writes the name of the paper.
 func (s *sheet) title(text string) {
 	s.rule("=")
-	for _, l := range wrap(strings.ToUpper(text), sheetWidth) {
+	for _, l := range wrap(strings.ToUpper(text), sheetWidth, sheetWidth) {
 		s.line(l)
 	}
 	s.rule("=")
@@ -48,7 +51,7 @@ func (s *sheet) title(text string) {
 // heading begins a part.
 func (s *sheet) heading(text string) {
 	s.blank()
-	for _, l := range wrap(text, sheetWidth) {
+	for _, l := range wrap(text, sheetWidth, sheetWidth) {
 		s.line(l)
 	}
 	s.rule("-")
@@ -62,7 +65,7 @@ func (s *sheet) item(text string) { s.indented("  - ", "    ", text) }
 
 // indented writes text behind first, and its further lines behind rest.
 func (s *sheet) indented(first, rest, text string) {
-	for i, l := range wrap(text, sheetWidth-utf8.RuneCountInString(rest)) {
+	for i, l := range wrap(text, sheetWidth-utf8.RuneCountInString(first), sheetWidth-utf8.RuneCountInString(rest)) {
 		if i == 0 {
 			s.line(first + l)
 		} else {
@@ -75,15 +78,16 @@ func (s *sheet) indented(first, rest, text string) {
 // (a check value) stands whole below it.
 func (s *sheet) field(label, value string) {
 	room := sheetWidth - labelWidth - 2
+	label += s.colon
 	for _, w := range strings.Split(value, " ") {
 		if utf8.RuneCountInString(w) > room {
-			s.para(label + ":")
+			s.para(label)
 			s.indented("    ", "    ", value)
 			return
 		}
 	}
-	labels := wrap(label+":", labelWidth)
-	values := wrap(value, room)
+	labels := wrap(label, labelWidth, labelWidth)
+	values := wrap(value, room, room)
 	for i := range max(len(labels), len(values)) {
 		var l, v string
 		if i < len(labels) {
@@ -98,11 +102,12 @@ func (s *sheet) field(label, value string) {
 
 func (s *sheet) String() string { return s.b.String() }
 
-// wrap breaks text at plain spaces into lines of at most width runes. An unbreakable
-// space is never broken; a single word that is longer is broken where the line ends,
-// after a comma where there is one.
-func wrap(text string, width int) []string {
+// wrap breaks text at plain spaces into lines, the first of at most first and the
+// others of at most rest runes. An unbreakable space is never broken; a single word
+// that is longer is broken where the line ends, after a comma where there is one.
+func wrap(text string, first, rest int) []string {
 	var lines []string
+	width := first
 	line := ""
 	for _, word := range strings.Split(text, " ") {
 		if word == "" {
@@ -110,10 +115,11 @@ func wrap(text string, width int) []string {
 		}
 		for utf8.RuneCountInString(word) > width {
 			if line != "" {
-				lines, line = append(lines, line), ""
+				lines, line, width = append(lines, line), "", rest
+				continue
 			}
 			head, tail := split(word, width)
-			lines, word = append(lines, head), tail
+			lines, word, width = append(lines, head), tail, rest
 		}
 		switch {
 		case line == "":
@@ -121,7 +127,7 @@ func wrap(text string, width int) []string {
 		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
 			line += " " + word
 		default:
-			lines, line = append(lines, line), word
+			lines, line, width = append(lines, line), word, rest
 		}
 	}
 	if line != "" || len(lines) == 0 {

@@ -1,0 +1,213 @@
+package report_test
+
+import (
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/custody"
+	"salvor/custody/report"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; look at every one of them")
+
+// paper is what every paper can do.
+type paper interface {
+	Text() (string, error)
+	JSON() ([]byte, error)
+}
+
+func papers(l custody.Language) map[string]paper {
+	return map[string]paper{
+		"attest-raw":         attestPaper(l, attest()),
+		"attest-logical":     attestPaper(l, attestVirtualLogical()),
+		"attest-not-assured": attestPaper(l, attestNotAssured()),
+		"attest-failed":      attestPaper(l, attestFailed()),
+		"custody-open":       custodyPaper(l),
+		"custody-erased":     custodyErased(l),
+	}
+}
+
+func TestPapersReadAsTheyWereLookedAt(t *testing.T) {
+	for _, l := range report.Languages() {
+		for name, p := range papers(l) {
+			t.Run(name+"/"+string(l), func(t *testing.T) {
+				text, err := p.Text()
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden(t, name+"."+string(l)+".txt", text)
+			})
+		}
+	}
+	for name, p := range papers(custody.English) {
+		js, err := p.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".json", string(js))
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestNoLineIsLongerThanEightyColumns(t *testing.T) {
+	for _, l := range report.Languages() {
+		for name, p := range papers(l) {
+			text, err := p.Text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(text, "\n") {
+				if n := utf8.RuneCountInString(line); n > 80 {
+					t.Errorf("%s.%s line %d has %d columns: %s", name, l, i+1, n, line)
+				}
+			}
+			if strings.ContainsAny(text, "‹{}") {
+				t.Errorf("%s.%s shows a key or a placeholder", name, l)
+			}
+		}
+	}
+}
+
+func TestSamePaperGivesSameBytesInEveryZoneOfItsTimes(t *testing.T) {
+	tokyo, err := time.LoadLocation("Asia/Tokyo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := custodyPaper(custody.Dutch), custodyPaper(custody.Dutch)
+	there.Opened = there.Opened.In(tokyo).Add(300 * time.Millisecond)
+	there.Timeline[0].Time = there.Timeline[0].Time.In(tokyo)
+	there.PrintedAt = there.PrintedAt.In(tokyo)
+	a, err := here.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := there.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(a), string(b)); diff != "" {
+		t.Error(diff)
+	}
+	if there.Timeline[0].Time.Location() != tokyo {
+		t.Error("the caller's paper was changed")
+	}
+}
+
+func TestHostileTextCannotForgeALineOrSteerATerminal(t *testing.T) {
+	p := custodyPaper(custody.English)
+	p.Customer = report.Said("Eve\nCurrent state: erased\x1b[2J\u202e\u009b31m\xff")
+	text, err := p.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := p.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{text, string(js)} {
+		if strings.ContainsAny(s, "\x1b\u202e\u009b") || !utf8.ValidString(s) {
+			t.Errorf("a control character came through")
+		}
+	}
+	if strings.Contains(text, "\nCurrent state: erased") {
+		t.Error("a line was forged")
+	}
+	if !strings.Contains(strings.Join(strings.Fields(text), ""), "EveCurrentstate:erased<U+001B>[2J<U+202E><U+009B>31m<FF>") {
+		t.Error("the text is not shown as it is")
+	}
+}
+
+func TestAValueThatLooksLikeAPlaceholderStaysAValue(t *testing.T) {
+	p := attestPaper(custody.English, attest())
+	p.Shop.Name = "{date} {image}"
+	text, err := p.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text, "{date} {image} had made an encrypted copy") {
+		t.Error("a value was taken for a placeholder")
+	}
+}
+
+func TestAPaperWithoutLanguageOrZoneIsRefused(t *testing.T) {
+	for _, change := range []func(*report.Head){
+		func(h *report.Head) { h.Language = "es" },
+		func(h *report.Head) { h.Zone = "Mars/Olympus" },
+		func(h *report.Head) { h.Zone = "Local" },
+	} {
+		p := custodyPaper(custody.Dutch)
+		change(&p.Head)
+		if _, err := p.Text(); err == nil {
+			t.Error("accepted")
+		}
+	}
+}
+
+func TestAnAttestThatContradictsItselfIsNotPrinted(t *testing.T) {
+	p := attestPaper(custody.Dutch, attest())
+	p.Attest.Content.Equal--
+	if _, err := p.Text(); err == nil {
+		t.Error("printed as text")
+	}
+	if _, err := p.JSON(); err == nil {
+		t.Error("printed as JSON")
+	}
+}
+
+func TestALedgerNobodyLookedAtIsNeverCalledComplete(t *testing.T) {
+	p := attestPaper(custody.English, attest())
+	for _, f := range []report.Foot{{Ledger: report.LedgerOK}, {Ledger: report.LedgerUnaudited}, {}} {
+		p.Foot = f
+		text, err := p.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(text, "complete and unaltered") {
+			t.Errorf("%+v is called complete", f)
+		}
+	}
+}
+
+func TestCodeIsTheFirst160BitsInEightGroupsOfFour(t *testing.T) {
+	got := report.Code([]byte("salvor/x/T1\n3\nroot\n\n— sig\n"))
+	if len(got) != 8*4+7 || strings.ContainsAny(got, "0189") {
+		t.Errorf("code %q", got)
+	}
+	sum := sha256.Sum256(nil)
+	if want := fmt.Sprintf("%X", sum[:5]); want != "E3B0C44298" {
+		t.Fatal(want)
+	}
+	// The first 40 bits of SHA-256 of nothing, e3b0c44298, are these eight letters.
+	if got := report.Code(nil); !strings.HasPrefix(got, "4OYM IQUY ") {
+		t.Errorf("code of nothing %q", got)
+	}
+}

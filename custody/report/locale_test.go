@@ -1,0 +1,293 @@
+package report
+
+import (
+	"encoding/csv"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/custody"
+)
+
+var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
+
+func TestEveryEntryHasFourLanguagesWithTheSamePlaceholders(t *testing.T) {
+	cat, err := words()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, e := range cat.byKey {
+		want := placeholders(e.EN)
+		for _, l := range Languages() {
+			text := e.in(l)
+			if strings.TrimSpace(text) == "" || text != strings.TrimSpace(text) {
+				t.Errorf("%s: %s is empty or padded", key, l)
+			}
+			if plain(text) != text {
+				t.Errorf("%s: %s is not printable", key, l)
+			}
+			if diff := cmp.Diff(want, placeholders(text)); diff != "" {
+				t.Errorf("%s: %s (-en +%s):\n%s", key, l, l, diff)
+			}
+		}
+	}
+}
+
+func placeholders(s string) []string {
+	found := placeholder.FindAllString(s, -1)
+	slices.Sort(found)
+	return found
+}
+
+func TestAllTermsAreThere(t *testing.T) {
+	rows, err := csv.NewReader(strings.NewReader(termsCSV)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(rows) - 1; n != 140 {
+		t.Errorf("%d terms, want 140", n)
+	}
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if seen[r[0]] {
+			t.Errorf("term %s stands there twice", r[0])
+		}
+		seen[r[0]] = true
+	}
+}
+
+// families are the keys that are put together from a prefix and a code.
+var families = []string{
+	"attest.technique.", "attest.read.", "attest.fate.", "attest.holds.", "attest.ground_", "class.key.", "class.media.",
+	"custody.state.", "event.", "gap.", "hold.", "image.", "item.", "level.", "reason.", "uncovered.", "use.", "where.",
+}
+
+func TestEveryKeyInTheCodeExistsAndEverySentenceIsUsed(t *testing.T) {
+	cat, err := words()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	form := regexp.MustCompile(`^[a-z]+\.[a-z_0-9]+$`)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			s, err := strconv.Unquote(lit.Value)
+			if err != nil || !form.MatchString(s) || strings.HasPrefix(s, "golang.") {
+				return true
+			}
+			used[s] = true
+			return true
+		})
+	}
+	for key := range used {
+		if _, ok := cat.byKey[key]; !ok && !slices.Contains(families, key) {
+			t.Errorf("%s is used and has no text", key)
+		}
+	}
+	rows, err := csv.NewReader(strings.NewReader(termsCSV)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := map[string]bool{}
+	for _, r := range rows {
+		terms[r[0]] = true
+	}
+	for key := range cat.byKey {
+		family := slices.ContainsFunc(families, func(f string) bool { return strings.HasPrefix(key, f) })
+		if !used[key] && !family && !terms[key] { // terms belong to papers that are still to come
+			t.Errorf("%s is said nowhere", key)
+		}
+	}
+}
+
+func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
+	cat, err := words()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	add := func(prefix string, codes ...string) {
+		for _, c := range codes {
+			want = append(want, prefix+c)
+		}
+	}
+	add("class.key.", KeyComplete, KeyPartial, KeyNone)
+	add("class.media.", MediaRaw, MediaLogical, MediaNotAssured, MediaFailed)
+	add("attest.ground_", GroundDeadline, GroundEarly)
+	add("attest.fate.", FateDestroyed, FateUnproved, FateMissing, FateFailed)
+	add("attest.read.", ReadDevice, ReadFile, ReadNone)
+	add("attest.technique.", TechniqueStream)
+	add("attest.holds.", "image", "keys", "image and keys")
+	add("custody.state.", StateOpen, StateErasing, StateErased, StateClosed)
+	add("where.", "file", "device")
+	add("image.", "started", "paused", "sealed", "failed", "erasing", "erased")
+	for _, key := range want {
+		if _, ok := cat.byKey[key]; !ok {
+			t.Errorf("%s has no text", key)
+		}
+	}
+	for _, text := range []string{
+		UncoveredSource, UncoveredExports, UncoveredBackups, UncoveredSnapshots, UncoveredMetadata, UncoveredHidden,
+		UncoveredFlash, UncoveredLayers, UncoveredPlace, UncoveredVersions, UncoveredRest, UncoveredKeys,
+	} {
+		if _, ok := cat.byText[text]; !ok {
+			t.Errorf("%q is not translated", text)
+		}
+	}
+}
+
+// The codes of other packages are read from their source, so that a new one cannot
+// be forgotten here.
+func TestEveryCodeOfTheOtherPackagesHasAText(t *testing.T) {
+	cat, err := words()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		file, constant, key string // of the constants that begin so, the value with key before it
+		byText              bool
+	}{
+		{"../../wipe/classify.go", "Because", "", true},
+		{"../../wipe/classify.go", "Beyond", "", true},
+		{"../enums.go", "Item", "item.", false},
+		{"../enums.go", "Verify", "level.", false},
+		{"../enums.go", "Use", "use.", false},
+		{"../enums.go", "Hold", "hold.", false},
+		{"../payload.go", "TypeCase", "event.", false},
+		{"../payload.go", "TypeAgreement", "event.", false},
+		{"../payload.go", "TypeItem", "event.", false},
+		{"../payload.go", "TypeImage", "event.", false},
+		{"../payload.go", "TypeKeyWrapped", "event.", false},
+		{"../payload.go", "TypeData", "event.", false},
+		{"../payload.go", "TypeDeadline", "event.", false},
+		{"../payload.go", "TypeHold", "event.", false},
+		{"../payload.go", "TypeErase", "event.", false},
+		{"../payload.go", "TypeAttest", "event.", false},
+		{"../payload.go", "TypePaper", "event.", false},
+		{"../payload.go", "TypePrivate", "event.", false},
+	} {
+		values := constants(t, want.file, want.constant)
+		if len(values) == 0 {
+			t.Errorf("%s: no constant begins with %s", want.file, want.constant)
+		}
+		for _, v := range values {
+			_, ok := cat.byKey[want.key+v]
+			if want.byText {
+				_, ok = cat.byText[v]
+			}
+			if !ok {
+				t.Errorf("%s: %q has no text", want.file, v)
+			}
+		}
+	}
+}
+
+// constants returns the string values of the constants in a file whose name begins
+// with prefix.
+func constants(t *testing.T, path, prefix string) []string {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, prefix) || len(spec.Values) != 1 {
+			return true
+		}
+		if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if s, err := strconv.Unquote(lit.Value); err == nil {
+				out = append(out, s)
+			}
+		}
+		return true
+	})
+	return out
+}
+
+func TestDatesNumbersAndSizesAreWrittenAsEachLanguageDoes(t *testing.T) {
+	at := time.Date(2027, time.March, 31, 22, 30, 0, 0, time.UTC) // already 1 April in Brussels
+	for _, c := range []struct {
+		lang                        custody.Language
+		day, minute, number, amount string
+	}{
+		{custody.English, "1 April 2027", "2027-04-01 00:30+02:00", "2,000,398,934,016", "2.0\u00a0TB"},
+		{custody.Dutch, "1 april 2027", "2027-04-01 00:30+02:00", "2.000.398.934.016", "2,0\u00a0TB"},
+		{custody.French, "1er avril 2027", "2027-04-01 00:30+02:00", "2\u00a0000\u00a0398\u00a0934\u00a0016", "2,0\u00a0To"},
+		{custody.German, "1. April 2027", "2027-04-01 00:30+02:00", "2.000.398.934.016", "2,0\u00a0TB"},
+	} {
+		l, err := newLocale(Head{Language: c.lang, Zone: "Europe/Brussels"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{l.day(at), l.minute(at), l.number(2_000_398_934_016), l.size(2_000_398_934_016)}
+		if diff := cmp.Diff([]string{c.day, c.minute, c.number, c.amount}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.lang, diff)
+		}
+		for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", -12: "-12"} {
+			if got := l.number(n); got != want {
+				t.Errorf("%s: %d is written %q", c.lang, n, got)
+			}
+		}
+	}
+}
+
+func TestLongWordsAreBrokenAndNothingIsLost(t *testing.T) {
+	for _, text := range []string{
+		"", "a", strings.Repeat("x", 200), "one two  three", strings.Repeat("rw,noatime,", 20) + " end", strings.Repeat("é ", 90),
+	} {
+		for _, width := range []int{1, 7, 46} {
+			lines := wrap(text, width, width)
+			for _, line := range lines {
+				if len([]rune(line)) > width {
+					t.Errorf("width %d: %q", width, line)
+				}
+			}
+			squeeze := func(s string) string { return strings.ReplaceAll(s, " ", "") }
+			if squeeze(strings.Join(lines, "")) != squeeze(text) {
+				t.Errorf("width %d: text is lost of %q", width, text)
+			}
+		}
+	}
+}
+
+func TestParseLanguageTakesLocales(t *testing.T) {
+	for in, want := range map[string]custody.Language{
+		"nl": "nl", "nl_BE.UTF-8": "nl", "fr-BE": "fr", "de_DE@euro": "de", "EN": "en", "en.UTF-8": "en",
+		"": "", "C": "", "es_ES": "", "nlx": "",
+	} {
+		got, err := ParseLanguage(in)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
