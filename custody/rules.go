@@ -197,6 +197,10 @@ func allowCase(c Case, e Event, private map[string]string) error {
 			return ErrNoReason
 		}
 		return c.MayErase(p.Image, e.TS.Time, p.Early)
+	case PrivateErased:
+		if c.Held() {
+			return ErrHeld
+		}
 	case EraseFailed:
 		return c.erasing(p.Image, p.Job)
 	case EraseDone:

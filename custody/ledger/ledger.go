@@ -2,179 +2,207 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
+	_ "embed"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"salvor/custody"
 )
 
-var (
-	ErrNotFound    = errors.New("not in the ledger")
-	ErrExists      = errors.New("ledger exists already")
-	ErrForeign     = errors.New("not a salvor ledger")
-	ErrNewer       = errors.New("ledger of a newer salvor")
-	ErrNetworkFS   = errors.New("on a network file system")
-	ErrPermissions = errors.New("others can read or change it")
-	ErrBusy        = errors.New("ledger is in use by another process")
-	ErrCorrupt     = errors.New("ledger is damaged")
-	ErrStation     = errors.New("ledger belongs to another station")
-	ErrStationKey  = errors.New("not a station key")
-	ErrAudit       = errors.New("audit failed")
-	ErrProgress    = errors.New("acknowledged progress never goes back")
-	errSoon        = errors.New("skeleton")
-)
+//go:embed schema/1.sql
+var schema string
 
-// Station is the identity of one station.
-type Station struct{ shop, name string }
+// quickCheckLimit is the largest file that Open reads through. A larger ledger
+// would make every command wait; it is read through by Audit, which every purge
+// runs first.
+const quickCheckLimit = 32 << 20
 
-func NewStation(shop, name string, rand io.Reader) (Station, error) {
-	return Station{shop, name}, errSoon
-}
-func LoadStation(path string) (Station, error)         { return Station{}, errSoon }
-func (s Station) Save(path string) error               { return errSoon } // O_EXCL 0600
-func (s Station) Shop() string                         { return s.shop }
-func (s Station) Name() string                         { return s.name }
-func (s Station) Origin() string                       { return "" }           // name of its notes
-func (s Station) Verifier() string                     { return "" }           // for station.enrolled sign
-func (s Station) Recipient() string                    { return "" }           // for station.enrolled seal
-func (s Station) SignNote(text string) ([]byte, error) { return nil, errSoon } // seals and attests
-
-// Entry is one event to append. Pub is one of the payload structs of package
-// custody; Type may be left empty.
-type Entry struct {
-	Type    custody.Type
-	Case    custody.CaseNo
-	Item    string
-	Pub     any
-	Private map[string]string
+// A Ledger is an open ledger. It is safe for use by several goroutines; what
+// they do is done one after the other.
+type Ledger struct {
+	db      *sql.DB
+	path    string
+	station Station
+	now     func() time.Time
+	rand    io.Reader
 }
 
-type Ledger struct{}
-
+// Create makes the ledger of a new station and opens it. It holds no event yet.
+// The directory must be private and local, see [ErrPermissions] and
+// [ErrNetworkFS]. It returns [ErrExists] when there is a ledger; a file that an
+// interrupted Create left empty is taken over.
 func Create(ctx context.Context, path string, st Station, now func() time.Time) (*Ledger, error) {
-	return nil, errSoon
+	if err := create(ctx, path, st, now); err != nil {
+		return nil, fmt.Errorf("create ledger: %w", err)
+	}
+	return Open(ctx, path, st, now)
 }
+
+func create(ctx context.Context, path string, st Station, now func() time.Time) error {
+	if err := errors.Join(checkDir(filepath.Dir(path)), checkLocal(filepath.Dir(path))); err != nil {
+		return err
+	}
+	f, err := createPrivate(path)
+	if errors.Is(err, ErrExists) {
+		f, err = openPlain(path)
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(checkFile(f), f.Close()); err != nil {
+		return err
+	}
+	// When this fails, SQLite rolls back and an empty file stays. It is not
+	// removed: by now another process may have taken it over.
+	if err := fill(ctx, path, st, now); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// fill writes the schema, the station and the checkpoint of the empty log in
+// one transaction.
+func fill(ctx context.Context, path string, st Station, now func() time.Time) (err error) {
+	l, err := connect(path, st, now)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.db.Close()) }()
+	return l.write(ctx, func(tx queryer) error {
+		var tables, id int64
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
+			return err
+		}
+		if tables != 0 || id != 0 {
+			return ErrExists
+		}
+		head := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;\n", applicationID, schemaVersion)
+		if _, err := tx.ExecContext(ctx, head+schema); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO self (one, shop, station, verifier) VALUES (1, ?, ?, ?)`,
+			st.Shop(), st.Name(), st.Verifier()); err != nil {
+			return err
+		}
+		log := stationLog{tx: tx, station: st}
+		return log.checkpoint(ctx)
+	})
+}
+
+// Open opens the ledger of a station. It returns [ErrPermissions],
+// [ErrNetworkFS], [ErrForeign], [ErrNewer], [ErrStation], [ErrBusy] or
+// [ErrCorrupt], and fs.ErrNotExist when there is none. A ledger of up to 32 MB
+// is read through for damage; see [Ledger.Audit] for the rest.
 func Open(ctx context.Context, path string, st Station, now func() time.Time) (*Ledger, error) {
-	return nil, errSoon
-}
-func (l *Ledger) Close() error { return errSoon }
-func (l *Ledger) Append(ctx context.Context, op string, entries ...Entry) ([]custody.Event, error) {
-	return nil, errSoon
-}
-
-// OpenCase allocates the next number of the year inside the transaction.
-func (l *Ledger) OpenCase(ctx context.Context, op string, year int, entries func(no custody.CaseNo) []Entry) (custody.CaseNo, error) {
-	return "", errSoon
-}
-func (l *Ledger) Case(ctx context.Context, no custody.CaseNo) (custody.Case, error) {
-	return custody.Case{}, errSoon
+	l, err := open(ctx, path, st, now)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	return l, nil
 }
 
-// Filter selects cases. The zero Filter selects the cases that are not closed.
-type Filter struct {
-	All   bool      // closed ones too
-	DueBy time.Time // only those with a copy left whose deadline is at or before
+func open(ctx context.Context, path string, st Station, now func() time.Time) (*Ledger, error) {
+	if err := errors.Join(checkDir(filepath.Dir(path)), checkLocal(filepath.Dir(path))); err != nil {
+		return nil, err
+	}
+	f, err := openPlain(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err := errors.Join(err, checkFile(f), f.Close()); err != nil {
+		return nil, err
+	}
+	l, err := connect(path, st, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.recognise(ctx, info.Size()); err != nil {
+		return nil, errors.Join(err, l.db.Close())
+	}
+	return l, nil
 }
 
-func (l *Ledger) Cases(ctx context.Context, f Filter) ([]custody.Case, error) { return nil, errSoon }
-func (l *Ledger) Shop(ctx context.Context) (custody.Shop, error)              { return custody.Shop{}, errSoon }
-
-// Events returns a case's events in causal order; of the shop for "".
-func (l *Ledger) Events(ctx context.Context, no custody.CaseNo) ([]custody.Event, error) {
-	return nil, errSoon
-}
-func (l *Ledger) Note(ctx context.Context, ref custody.Ref) ([]byte, error) { return nil, errSoon }
-
-// Private returns the private part of an event; nil when it has none or it was erased.
-func (l *Ledger) Private(ctx context.Context, ref custody.Ref) (map[string]string, error) {
-	return nil, errSoon
-}
-
-// PrivateOfCase returns the private parts of a case's events.
-func (l *Ledger) PrivateOfCase(ctx context.Context, no custody.CaseNo) (map[custody.Ref]map[string]string, error) {
-	return nil, errSoon
+func connect(path string, st Station, now func() time.Time) (*Ledger, error) {
+	if st.signer == nil {
+		return nil, ErrStationKey
+	}
+	c, err := newConnector(path)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(c)
+	// One connection: SQLite has one writer, and whoever reads beside it in the
+	// same process then waits for its turn instead of for a busy timeout.
+	db.SetMaxOpenConns(1)
+	return &Ledger{db: db, path: path, station: st, now: now, rand: rand.Reader}, nil
 }
 
-// OperatorByLogin returns the operator with that login; ErrNotFound.
-func (l *Ledger) OperatorByLogin(ctx context.Context, login string) (custody.Operator, error) {
-	return custody.Operator{}, errSoon
-}
-func (l *Ledger) ErasePrivate(ctx context.Context, op string, no custody.CaseNo) error {
-	return errSoon
-}
-func (l *Ledger) Checkpoint(ctx context.Context) ([]byte, error) { return nil, errSoon }
-func (l *Ledger) Newest(ctx context.Context) (time.Time, error)  { return time.Time{}, errSoon }
-
-// AuditResult is what an audit found.
-type AuditResult struct {
-	Events     int64
-	Cases      int
-	Checkpoint custody.Checkpoint
-	Faults     []Fault
-}
-
-// Fault is one thing that an audit found wrong.
-type Fault struct {
-	Ref  custody.Ref // zero when no event can be named
-	Type custody.Type
-	What string
-}
-
-func (f Fault) String() string { return "" } // "T1/7 (hold.added): …"
-
-func (l *Ledger) Audit(ctx context.Context) (AuditResult, error) { return AuditResult{}, errSoon }
-
-// NewOperatorID makes an opaque operator id.
-func NewOperatorID(rand io.Reader) (string, error) { return "", errSoon }
-
-func (l *Ledger) SetVaultPath(ctx context.Context, vault, path string) error { return errSoon }
-func (l *Ledger) VaultPaths(ctx context.Context) (map[string]string, error)  { return nil, errSoon }
-
-// Progress is what of an image is durable in the vault.
-type Progress struct {
-	Segment, Records int
-	Bytes            int64
-}
-
-func (l *Ledger) SaveProgress(ctx context.Context, no custody.CaseNo, image string, p Progress) error {
-	return errSoon
-}
-
-// Progress returns the zero Progress when nothing was acknowledged.
-func (l *Ledger) Progress(ctx context.Context, no custody.CaseNo, image string) (Progress, error) {
-	return Progress{}, errSoon
+// recognise refuses a file that is no ledger of this station and this version.
+func (l *Ledger) recognise(ctx context.Context, size int64) error {
+	var id, version int64
+	if err := l.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
+		return sqlError(err)
+	}
+	if err := l.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return sqlError(err)
+	}
+	switch {
+	case id != applicationID || version < 1:
+		return ErrForeign
+	case version > schemaVersion:
+		return fmt.Errorf("%w: version %d, this one knows %d", ErrNewer, version, schemaVersion)
+	}
+	var secure int64
+	if err := l.db.QueryRowContext(ctx, `PRAGMA secure_delete`).Scan(&secure); err != nil {
+		return sqlError(err)
+	}
+	if secure != 1 {
+		return fmt.Errorf("%w: SQLite does not delete securely", ErrCorrupt)
+	}
+	if size <= quickCheckLimit {
+		var result string
+		if err := l.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
+			return sqlError(err)
+		}
+		if result != "ok" {
+			return fmt.Errorf("%w: %s", ErrCorrupt, result)
+		}
+	}
+	var shop, station, verifier string
+	err := l.db.QueryRowContext(ctx, `SELECT shop, station, verifier FROM self`).Scan(&shop, &station, &verifier)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%w: it does not say whose it is", ErrCorrupt)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, sqlError(err))
+	}
+	if shop != l.station.Shop() || station != l.station.Name() || verifier != l.station.Verifier() {
+		return ErrStation
+	}
+	return nil
 }
 
-// Job is an erasing that has begun.
-type Job struct {
-	ID    string
-	Case  custody.CaseNo
-	Image string
-	Body  []byte
-	Saved time.Time
-}
+// Close closes the ledger.
+func (l *Ledger) Close() error { return l.db.Close() }
 
-func (l *Ledger) SaveJob(ctx context.Context, id string, no custody.CaseNo, image string, body []byte) error {
-	return errSoon
-}
-func (l *Ledger) EndJob(ctx context.Context, id string) error     { return errSoon }
-func (l *Ledger) Job(ctx context.Context, id string) (Job, error) { return Job{}, errSoon }
-func (l *Ledger) OpenJobs(ctx context.Context) ([]Job, error)     { return nil, errSoon }
-func (l *Ledger) SaveAttest(ctx context.Context, id string, no custody.CaseNo, image string, note []byte) error {
-	return errSoon
-}
-func (l *Ledger) Attest(ctx context.Context, id string) ([]byte, error) { return nil, errSoon }
+// Station returns the station whose ledger it is.
+func (l *Ledger) Station() Station { return l.station }
 
-// AttestRecord is a stored attest.
-type AttestRecord struct {
-	ID    string
-	Case  custody.CaseNo
-	Image string
-	Note  []byte
-	Saved time.Time
-}
+// timestamp is the station's clock as an event records it.
+func (l *Ledger) timestamp() custody.Time { return custody.At(l.now()) }
 
-func (l *Ledger) Attests(ctx context.Context, no custody.CaseNo) ([]AttestRecord, error) {
-	return nil, errSoon
+func openPlain(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }

@@ -1,0 +1,70 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
+)
+
+// The errors of a ledger. Those of the rules (a hold, a deadline, a missing
+// agreement) come from package custody and pass through unchanged.
+var (
+	// ErrNotFound: no such case, event, operator, job or attest.
+	ErrNotFound = errors.New("not in the ledger")
+	// ErrExists: Create found a ledger, or Save a station key.
+	ErrExists = errors.New("exists already")
+	// ErrForeign: the file is no salvor ledger.
+	ErrForeign = errors.New("not a salvor ledger")
+	// ErrNewer: a newer salvor wrote the file.
+	ErrNewer = errors.New("ledger of a newer salvor")
+	// ErrNetworkFS: SQLite's locks cannot be trusted there.
+	ErrNetworkFS = errors.New("on a network file system")
+	// ErrPermissions: others can read or change the file or its directory, or
+	// it is no plain file.
+	ErrPermissions = errors.New("not private")
+	// ErrBusy: another process held the ledger for longer than ten seconds.
+	ErrBusy = errors.New("ledger is in use by another process")
+	// ErrCorrupt: the file is damaged, or its content contradicts itself.
+	ErrCorrupt = errors.New("ledger is damaged")
+	// ErrGuardRail: the SQL beside the Go rules refused a change.
+	ErrGuardRail = errors.New("refused by the ledger's guard rails")
+	// ErrStation: the ledger belongs to another station than the key.
+	ErrStation = errors.New("ledger belongs to another station")
+	// ErrStationKey: the file is no station key.
+	ErrStationKey = errors.New("not a station key")
+	// ErrAudit: an audit found faults; its result names them.
+	ErrAudit = errors.New("audit failed")
+	// ErrEntry: an entry cannot become an event.
+	ErrEntry = errors.New("malformed entry")
+)
+
+// sqlError puts the error in front of SQLite's own by which a caller decides.
+// Whatever the operating system said stays in the chain.
+func sqlError(err error) error {
+	var e sqlite3.Error
+	if err == nil || !errors.As(err, &e) {
+		return err
+	}
+	var kind error
+	switch e.Code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		kind = ErrBusy
+	case sqlite3.ErrCorrupt:
+		kind = ErrCorrupt
+	case sqlite3.ErrNotADB:
+		kind = ErrForeign
+	case sqlite3.ErrFull:
+		kind = unix.ENOSPC
+	case sqlite3.ErrConstraint:
+		kind = ErrGuardRail
+	}
+	if e.SystemErrno != 0 && !errors.Is(kind, e.SystemErrno) {
+		err = fmt.Errorf("%w: %w", err, e.SystemErrno)
+	}
+	if kind != nil {
+		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	return err
+}
