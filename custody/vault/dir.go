@@ -2,17 +2,46 @@ package vault
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-var errNotYet = errors.New("not yet")
+// A Dir is a [Store] in a directory of a file system. Nothing below it follows a symbolic link, opens anything but a
+// plain file with one name, or leaves the directory, whoever prepared it.
+type Dir struct {
+	root   *os.Root
+	direct bool // the file system writes past the cache without surprises
+}
 
-// A Dir is a [Store] in a directory of a file system.
-type Dir struct{ root *os.Root }
+// OpenDir opens a directory as a store. The directory has to exist: a mount point that is missing is [ErrAbsent].
+func OpenDir(path string) (*Dir, error) {
+	root, err := os.OpenRoot(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the vault's directory: %w", err)
+	}
+	d := &Dir{root: root}
+	if st, err := d.statfs(); err == nil {
+		d.direct = writesDirectly(int64(st.Type))
+	}
+	return d, nil
+}
 
-// OpenDir opens a directory as a store. The directory has to exist: a vault's mount point that is missing is
-// [ErrAbsent].
-func OpenDir(path string) (*Dir, error) { return nil, errNotYet }
+// writesDirectly names the file systems whose O_DIRECT appends are plain appends. Network and FUSE file systems turn
+// each into a round trip, and copy-on-write ones may fall back half way; they write through the cache.
+func writesDirectly(fsType int64) bool {
+	return fsType == unix.EXT4_SUPER_MAGIC || fsType == unix.XFS_SUPER_MAGIC
+}
 
 // Root is the directory, for the erasing, which works on the very files.
 func (d *Dir) Root() *os.Root { return d.root }
@@ -20,26 +49,294 @@ func (d *Dir) Root() *os.Root { return d.root }
 // Close lets go of the directory. Files that are open stay open.
 func (d *Dir) Close() error { return d.root.Close() }
 
+// checkName refuses what could lead anywhere else.
+func checkName(name string) error {
+	if !fs.ValidPath(name) || strings.ContainsRune(name, 0) {
+		return fmt.Errorf("%q: %w", name, ErrHostile)
+	}
+	return nil
+}
+
+// descend opens a directory component by component. Each has to be a directory before it is opened and the same one
+// afterwards, so that a link that is put in its place in between is not followed either.
+func (d *Dir) descend(dir string, create bool) (*os.Root, error) {
+	if err := checkName(dir); err != nil {
+		return nil, err
+	}
+	at, err := d.root.OpenRoot(".")
+	if err != nil || dir == "." {
+		return at, err
+	}
+	for name := range strings.SplitSeq(dir, "/") {
+		next, err := step(at, name, create)
+		if cerr := at.Close(); err == nil && cerr != nil {
+			return nil, errors.Join(cerr, next.Close())
+		}
+		if err != nil {
+			return nil, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+func step(at *os.Root, name string, create bool) (*os.Root, error) {
+	before, err := at.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		if err := at.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		before, err = at.Lstat(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !before.IsDir() {
+		return nil, fmt.Errorf("%q: %w", name, ErrHostile)
+	}
+	next, err := at.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	after, err := next.Stat(".")
+	if err != nil {
+		return nil, errors.Join(err, next.Close())
+	}
+	if !os.SameFile(before, after) {
+		return nil, errors.Join(fmt.Errorf("%q: %w", name, ErrHostile), next.Close())
+	}
+	return next, nil
+}
+
+// plain tells whether a file is a regular one with a single name. A second name would let somebody read or change it
+// from elsewhere, and would survive the erasing.
+func plain(info fs.FileInfo) bool {
+	if !info.Mode().IsRegular() {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || st.Nlink <= 1
+}
+
+// open opens a plain file that exists.
+func (d *Dir) open(name string, flag int) (*os.File, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	parent, err := d.descend(path.Dir(name), false)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	return openPlain(parent, path.Base(name), flag)
+}
+
+func openPlain(parent *os.Root, base string, flag int) (*os.File, error) {
+	before, err := parent.Lstat(base)
+	if err != nil {
+		return nil, err
+	}
+	if !plain(before) {
+		return nil, fmt.Errorf("%q: %w", base, ErrHostile)
+	}
+	// O_NONBLOCK: should it have become a FIFO meanwhile, opening it must not hang.
+	f, err := parent.OpenFile(base, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if !plain(after) || !os.SameFile(before, after) {
+		return nil, errors.Join(fmt.Errorf("%q: %w", base, ErrHostile), f.Close())
+	}
+	return f, nil
+}
+
 // Create implements [Store].
-func (d *Dir) Create(name string) (File, error) { return nil, errNotYet }
+func (d *Dir) Create(name string) (File, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	parent, err := d.descend(path.Dir(name), true)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	base := path.Base(name)
+	f, err := parent.OpenFile(base, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	df := &dirFile{f: f}
+	if d.direct {
+		// Failing is fine: the cache does it too, only slower.
+		if df.direct, err = openPlain(parent, base, os.O_WRONLY|unix.O_DIRECT); err != nil {
+			df.direct = nil
+		}
+	}
+	return df, nil
+}
 
 // Open implements [Store].
-func (d *Dir) Open(name string) (File, error) { return nil, errNotYet }
+func (d *Dir) Open(name string) (File, error) {
+	f, err := d.open(name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return &dirFile{f: f}, nil
+}
 
 // OpenMedia implements [Store].
-func (d *Dir) OpenMedia(name string) (File, error) { return nil, errNotYet }
+func (d *Dir) OpenMedia(name string) (File, error) {
+	f, err := d.open(name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	df := &dirFile{f: f, media: true}
+	if df.direct, err = d.open(name, os.O_RDONLY|unix.O_DIRECT); err != nil {
+		df.direct = nil
+	}
+	return df, nil
+}
 
 // Update implements [Store].
-func (d *Dir) Update(name string) (File, error) { return nil, errNotYet }
+func (d *Dir) Update(name string) (File, error) {
+	f, err := d.open(name, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	return &dirFile{f: f}, nil
+}
 
 // List implements [Store].
-func (d *Dir) List(dir string) ([]Entry, error) { return nil, errNotYet }
+func (d *Dir) List(dir string) ([]Entry, error) {
+	at, err := d.descend(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	defer at.Close()
+	f, err := at.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	entries := make([]Entry, 0, len(names))
+	for _, name := range names {
+		info, err := at.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // went away in between
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, Entry{Name: name, Dir: info.IsDir(), File: plain(info), Size: info.Size()})
+	}
+	return entries, nil
+}
 
 // SyncDir implements [Store].
-func (d *Dir) SyncDir(dir string) error { return errNotYet }
+func (d *Dir) SyncDir(dir string) error {
+	var first error
+	for {
+		if err := d.syncOne(dir); err != nil && (first == nil || !errors.Is(err, ErrNoFlush)) {
+			first = err
+		}
+		if dir == "." {
+			return first
+		}
+		dir = path.Dir(dir)
+	}
+}
+
+func (d *Dir) syncOne(dir string) error {
+	at, err := d.descend(dir, false)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	f, err := at.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return flushError(f.Sync())
+}
+
+// flushError turns what file systems without an fsync say into ErrNoFlush, and keeps the errno.
+func flushError(err error) error {
+	for _, no := range []error{unix.ENOTSUP, unix.ENOTTY, unix.EINVAL} {
+		if errors.Is(err, no) {
+			return fmt.Errorf("%w: %w", ErrNoFlush, err)
+		}
+	}
+	return err
+}
 
 // Remove implements [Store].
-func (d *Dir) Remove(name string) error { return errNotYet }
+func (d *Dir) Remove(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	parent, err := d.descend(path.Dir(name), false)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	base := path.Base(name)
+	info, err := parent.Lstat(base)
+	if err != nil {
+		return err
+	}
+	if !plain(info) {
+		return fmt.Errorf("%q: %w", name, ErrHostile)
+	}
+	return parent.Remove(base)
+}
+
+func (d *Dir) statfs() (st unix.Statfs_t, err error) {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return st, err
+	}
+	defer f.Close()
+	return st, control(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
+}
 
 // Free implements [Store].
-func (d *Dir) Free() (int64, error) { return 0, errNotYet }
+func (d *Dir) Free() (int64, error) {
+	st, err := d.statfs()
+	if err != nil {
+		return 0, fmt.Errorf("free space: %w", err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the types differ between platforms
+}
+
+// control runs a system call on a file's descriptor, which cannot be closed meanwhile.
+func control(f *os.File, call func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := conn.Control(func(fd uintptr) {
+		for {
+			if err = call(int(fd)); !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+var _ Store = (*Dir)(nil)
+
+var _ io.ReaderAt = (*dirFile)(nil)

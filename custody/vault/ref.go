@@ -16,9 +16,11 @@ type ImageRef struct {
 }
 
 var (
-	casePattern = regexp.MustCompile(`^[A-Z][A-Z0-9]{0,7}-\d{4}-\d{4,9}$`)
+	casePattern = regexp.MustCompile(`^[A-Z][A-Z0-9]{0,7}-\d{4}-\d{4,}$`)
 	namePattern = regexp.MustCompile(`^image-\d{2,4}$`)
 )
+
+const maxCase = 40 // bytes of a case number: nobody writes a longer one by hand
 
 // Names of the files of an image and of a vault.
 const (
@@ -37,7 +39,7 @@ func (r ImageRef) String() string { return r.Case + "/" + r.Name }
 
 // Valid returns an error when case or name do not have their form; it is checked before either becomes part of a path.
 func (r ImageRef) Valid() error {
-	if !casePattern.MatchString(r.Case) {
+	if !casePattern.MatchString(r.Case) || len(r.Case) > maxCase {
 		return fmt.Errorf("%w: case number %q", ErrRange, r.Case)
 	}
 	if !namePattern.MatchString(r.Name) {
