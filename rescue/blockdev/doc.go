@@ -1,0 +1,14 @@
+// Package blockdev finds, describes and opens block devices, and the files that
+// stand for them.
+//
+// A device is asked about before it is touched, and held while it is used:
+//
+//	path ──▶ which device ──▶ does anything use it, a partition of it, its disk?
+//	                              │ no
+//	                              ▼
+//	         O_EXCL: the kernel lets nobody mount it meanwhile ──▶ read-only flag ──▶ read
+//
+// The questions to /proc and /sys say who uses a device, so that the refusal can
+// name it. The exclusive open is what holds: it also knows of mounts in other
+// namespaces and of holders that these files do not show.
+package blockdev
