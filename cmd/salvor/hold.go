@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+
+	"github.com/spf13/cobra"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/ledger"
+)
+
+func newHold(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hold",
+		Short: "block the erasing of a case, for a reason and until somebody looks again",
+		Example: `  salvor hold add T1-2026-0001 --kind legal --reason "claim announced" --review 2027-01-15
+  salvor hold end T1-2026-0001 h-3f9a --reason "claim settled"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newHoldAdd(p), newHoldEnd(p))
+	return cmd
+}
+
+func newHoldAdd(p *program) *cobra.Command {
+	var kind, reason, review string
+	cmd := &cobra.Command{
+		Use:     "add CASE",
+		Short:   "block the erasing of a case",
+		Example: `  salvor hold add T1-2026-0001 --kind restriction --reason "customer asked" --review 2027-01-15`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withStation(cmd.Context(), func(s *station) error {
+				return s.addHold(cmd.Context(), args[0], kind, reason, review)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&kind, "kind", "", "restriction, legal, incident or other")
+	f.StringVar(&reason, "reason", "", "why; recorded")
+	f.StringVar(&review, "review", "", "day on which somebody looks at it again")
+	return cmd
+}
+
+func (s *station) addHold(ctx context.Context, no, kind, reason, review string) error {
+	op, err := s.operator(ctx, custody.TypeHoldAdded)
+	if err != nil {
+		return err
+	}
+	c, err := s.findCase(ctx, no)
+	if err != nil {
+		return err
+	}
+	if kind == "" {
+		if kind, err = s.term.Choice(ctx, ui.Question{Text: "kind of hold", Flag: "--kind"}, []ui.Option{
+			{Value: string(custody.HoldRestriction), Text: "the customer asked to restrict the processing"},
+			{Value: string(custody.HoldLegal), Text: "a legal claim"},
+			{Value: string(custody.HoldIncident), Text: "evidence of an incident"},
+			{Value: string(custody.HoldOther), Text: "another reason"},
+		}); err != nil {
+			return err
+		}
+	}
+	if !custody.HoldKind(kind).Valid() {
+		return usage("hold", "--kind: restriction, legal, incident or other", "")
+	}
+	if reason == "" {
+		if reason, err = s.term.Line(ctx, ui.Question{Text: "reason", Flag: "--reason", Check: notEmpty}); err != nil {
+			return err
+		}
+	}
+	if review == "" {
+		if review, err = s.term.Line(ctx, ui.Question{Text: "day on which somebody looks at it again", Flag: "--review", Check: func(a string) error {
+			_, err := custody.ParseDate(a)
+			return err
+		}}); err != nil {
+			return err
+		}
+	}
+	day, err := custody.ParseDate(review)
+	if err != nil {
+		return usage("hold", "--review: not a day such as 2027-01-15", "")
+	}
+	if day < custody.DateOf(s.now(), s.term.Zone) {
+		return usage("hold", "--review: in the past", "give the day on which somebody looks at it again")
+	}
+	if c.Erased() {
+		return refuse("hold", "every image of the case is erased already", "salvor show "+no)
+	}
+	id := newHoldID()
+	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
+		Case: c.No, Pub: custody.HoldAdded{Hold: id, Kind: custody.HoldKind(kind), Review: day},
+		Private: map[string]string{custody.FieldReason: reason},
+	}); err != nil {
+		return err
+	}
+	if s.json {
+		return s.term.Document(map[string]any{"case": c.No, "hold": id, "review": day})
+	}
+	s.term.Say("case %s is held as %s; nothing of it is erased until that hold ends", c.No, id)
+	return nil
+}
+
+func newHoldID() string {
+	var b [4]byte
+	rand.Read(b[:]) // never fails: crypto/rand
+	return "h-" + hex.EncodeToString(b[:])
+}
+
+func newHoldEnd(p *program) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:     "end CASE HOLD",
+		Short:   "end one hold",
+		Example: `  salvor hold end T1-2026-0001 h-3f9a12bc --reason "claim settled"`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withStation(cmd.Context(), func(s *station) error {
+				return s.endHold(cmd.Context(), args[0], args[1], reason)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; recorded")
+	return cmd
+}
+
+func (s *station) endHold(ctx context.Context, no, id, reason string) error {
+	op, err := s.operator(ctx, custody.TypeHoldEnded)
+	if err != nil {
+		return err
+	}
+	c, err := s.findCase(ctx, no)
+	if err != nil {
+		return err
+	}
+	if custody.CheckID(id) != nil {
+		return usage("hold", "not the id of a hold", "salvor show "+no)
+	}
+	if reason == "" {
+		if reason, err = s.term.Line(ctx, ui.Question{Text: "reason", Flag: "--reason", Check: notEmpty}); err != nil {
+			return err
+		}
+	}
+	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
+		Case: c.No, Pub: custody.HoldEnded{Hold: id}, Private: map[string]string{custody.FieldReason: reason},
+	}); err != nil {
+		return err
+	}
+	if s.json {
+		return s.term.Document(map[string]any{"case": c.No, "hold": id, "ended": true})
+	}
+	s.term.Say("hold %s of case %s is ended", id, c.No)
+	return nil
+}

@@ -1,0 +1,22 @@
+// Command salvor is the one program of a repair shop for other people's disks:
+// it rescues them into encrypted images, keeps them in custody until a deadline,
+// and erases them with proof.
+//
+// Each command is a file of its own. All of them hang on one [program], which
+// holds the three things that come from outside: the terminal, the clock and the
+// environment. Nothing below this folder asks for any of them itself.
+package main
+
+import (
+	"os"
+	"time"
+
+	"salvor/cmd/salvor/internal/ui"
+)
+
+// version is set by the Makefile.
+var version = "unknown"
+
+func main() {
+	os.Exit(run(os.Args[1:], ui.Standard(time.Now, os.LookupEnv)))
+}

@@ -1,0 +1,373 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/ledger"
+	"salvor/custody/vault"
+	"salvor/rescue/blockdev"
+)
+
+// opener opens images with the shop's keys.
+type opener struct {
+	s   *station
+	ids []age.Identity
+}
+
+func (s *station) opener(ids []age.Identity) *opener { return &opener{s, ids} }
+
+func (o *opener) open(ctx context.Context, v *openedVault, ref vault.ImageRef) (*vault.Reader, func(), error) {
+	c, err := vault.OpenImage(ctx, v.dir, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := c.Unlock(ctx, v.dir, o.ids...)
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return r, func() { r.Close(); c.Close() }, nil
+}
+
+type restoreOptions struct {
+	image, reason, serial string
+	identities            []string
+	passphrase            ui.SecretFrom
+	fill                  uint8
+	force                 bool
+}
+
+func newRestore(p *program) *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore CASE TARGET",
+		Short: "write an image back to a file or a disk, and compare",
+		Long: `Writes the content of an image to a file or a disk, reads it back and compares.
+What could not be read from the source is written as zeros (--fill for another
+byte), counted, and makes the command exit with 3.
+
+A disk is overwritten only when its serial number is typed on the terminal, or
+given with --confirm-serial. Every opening of an image is recorded with its reason.`,
+		Example: `  salvor restore T1-2026-0001 out.img --identity counter.key --reason "new disk for the customer"
+  salvor restore T1-2026-0001 /dev/sdc --identity counter.key --reason "new disk"`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withStation(cmd.Context(), func(s *station) error { return s.restore(cmd.Context(), args[0], args[1], o) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.image, "image", "", "which image of the case, such as image-01")
+	f.StringArrayVar(&o.identities, "identity", nil, "identity file of a shop key; may be repeated")
+	f.StringVar(&o.reason, "reason", "", "why the data are opened; recorded")
+	f.Uint8Var(&o.fill, "fill", 0, "byte to write where the source could not be read")
+	f.BoolVar(&o.force, "force", false, "replace a file that exists")
+	f.StringVar(&o.serial, "confirm-serial", "", "serial number of the disk to overwrite")
+	passphraseFlags(cmd, &o.passphrase)
+	return cmd
+}
+
+// target is where an image is restored to.
+type target struct {
+	medium
+	kind    custody.TargetKind
+	keep    func() error // gives the target its name, once it was compared
+	discard func()       // takes away what a failed restore has begun
+}
+
+type medium interface {
+	io.WriterAt
+	io.ReaderAt
+	// Sync makes what was written durable and drops it from the cache, so that the
+	// comparison reads the medium.
+	Sync() error
+	Close() error
+}
+
+func (s *station) restore(ctx context.Context, no, path string, o restoreOptions) error {
+	op, err := s.operator(ctx, custody.TypeDataOpened)
+	if err != nil {
+		return err
+	}
+	c, err := s.findCase(ctx, no)
+	if err != nil {
+		return err
+	}
+	images, err := pick(c, o.image)
+	if err != nil {
+		return err
+	}
+	if len(images) > 1 {
+		return usage("restore", "the case has more than one image", "--image NAME; salvor show "+no)
+	}
+	i := images[0]
+	if err := c.MayOpen(i.Name); err != nil {
+		return err
+	}
+	if o.reason == "" {
+		if o.reason, err = s.term.Line(ctx, ui.Question{Text: "why are the data opened", Flag: "--reason", Check: notEmpty}); err != nil {
+			return err
+		}
+	}
+	ids, err := s.identities(ctx, o.identities, o.passphrase)
+	if err != nil {
+		return err
+	}
+	v, err := s.openVault(ctx, i.Vault)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	r, done, err := s.opener(ids).open(ctx, v, vault.ImageRef{Case: string(c.No), Name: i.Name})
+	if err != nil {
+		return err
+	}
+	defer done()
+	t, err := s.openTarget(ctx, path, r.Size(), o)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	// The opening is recorded before the first byte leaves the image.
+	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
+		Case: c.No, Item: i.Item, Pub: custody.DataOpened{Image: i.Name, Use: custody.UseRestore},
+		Private: map[string]string{custody.FieldReason: o.reason},
+	}); err != nil {
+		t.discard()
+		return err
+	}
+	bad, err := s.writeOut(ctx, r, t, o.fill)
+	if err == nil {
+		err = s.compare(ctx, r, t, o.fill)
+	}
+	if err == nil {
+		err = t.keep()
+	}
+	if err != nil {
+		t.discard()
+		return fmt.Errorf("restore %s: %w", c.No, err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	if _, err := s.ledger.Append(context.WithoutCancel(ctx), op.ID, ledger.Entry{
+		Case: c.No, Item: i.Item, Pub: custody.DataRestored{Image: i.Name, Target: t.kind, Bytes: r.Size(), Unread: bad.bytes()},
+		Private: map[string]string{custody.FieldReason: o.reason, custody.FieldTarget: abs},
+	}); err != nil {
+		return err
+	}
+	return s.restored(c.No, r.Size(), bad)
+}
+
+// span is a stretch of the source in bytes.
+type span struct{ off, n int64 }
+
+type unread []span
+
+func (u unread) bytes() (n int64) {
+	for _, s := range u {
+		n += s.n
+	}
+	return n
+}
+
+func (s *station) restored(no custody.CaseNo, size int64, bad unread) error {
+	list := make([]map[string]int64, 0, len(bad))
+	for _, b := range bad {
+		list = append(list, map[string]int64{"offset": b.off, "bytes": b.n})
+	}
+	if s.json {
+		if err := s.term.Message("summary", map[string]any{"case": no, "bytes": size, "unread": bad.bytes(), "unread_areas": list, "compared": true}); err != nil {
+			return err
+		}
+	} else {
+		s.term.Say("%s written, read back and equal", ui.Size(size))
+		if len(bad) > 0 {
+			t := s.term.Table(">offset", ">bytes")
+			for _, b := range bad {
+				t.Row(b.off, b.n)
+			}
+			s.term.Say("not read from the source, and filled:")
+			if err := t.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return &ui.Error{
+			Code: ui.Incomplete, What: "restore " + string(no),
+			Why:  fmt.Sprintf("%s in %d areas were never read from the source and are filled", ui.Size(bad.bytes()), len(bad)),
+			Hint: "everything else is the customer's data, byte for byte",
+		}
+	}
+	return nil
+}
+
+// openTarget opens a file or, after the serial number was confirmed, a disk.
+func (s *station) openTarget(ctx context.Context, path string, size int64, o restoreOptions) (*target, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.Mode()&os.ModeDevice != 0 && info.Mode()&os.ModeCharDevice == 0:
+		return s.openDisk(ctx, path, size, o.serial)
+	case err == nil && !info.Mode().IsRegular():
+		return nil, usage("restore", "the target is neither a file nor a disk", "name a new file, or a disk such as /dev/sdc")
+	case err == nil && !o.force:
+		return nil, refuse("restore", "the target file exists", "use another name, or --force to replace it")
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	t, err := createBeside(path, size, o.force)
+	if err != nil {
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	return t, nil
+}
+
+func (s *station) openDisk(ctx context.Context, path string, size int64, serial string) (*target, error) {
+	ident, err := blockdev.CheckTarget(path)
+	if err != nil {
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	if ident.Bytes < size {
+		return nil, refuse("target "+path, fmt.Sprintf("it is smaller than the image: %d of %d bytes", ident.Bytes, size), "use a disk of at least "+ui.Size(size))
+	}
+	want := ident.Serial
+	what := "serial number"
+	if want == "" { // a disk without one is named by its kernel name
+		want, what = ident.Name, "kernel name (it has no serial number)"
+	}
+	if serial == "" {
+		if err := s.term.ConfirmExact(ctx, ui.Question{
+			Text: fmt.Sprintf("everything on %s (%s, %s) will be overwritten; type its %s", path, ident.Model, ui.Size(ident.Bytes), what),
+			Flag: "--confirm-serial",
+		}, want); err != nil {
+			return nil, err
+		}
+	} else if serial != want {
+		return nil, refuse("target "+path, "its "+what+" is not the one that was given", "look at the disk; salvor never overwrites another one")
+	}
+	t, opened, err := blockdev.OpenTarget(path)
+	if err != nil {
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	if opened.Serial != ident.Serial || opened.Name != ident.Name || opened.Bytes != ident.Bytes {
+		t.Close()
+		return nil, refuse("target "+path, "another disk has taken its place", "look at the disks and try again")
+	}
+	return &target{medium: t, kind: custody.TargetDevice, keep: func() error { return nil }, discard: func() {}}, nil
+}
+
+// file is a medium that is a regular file.
+type file struct{ *os.File }
+
+// Sync implements medium.
+func (f file) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		return err
+	}
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}
+
+// createBeside makes a part file next to path that takes path's name only when it is
+// whole and was compared. Its space is reserved, so that a full disk is found before
+// the first byte is decrypted.
+func createBeside(path string, size int64, replace bool) (*target, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".salvor-restore-*")
+	if err != nil {
+		return nil, err
+	}
+	t := &target{
+		medium: file{f}, kind: custody.TargetFile,
+		keep:    func() error { return rename(f.Name(), path, replace) },
+		discard: func() { os.Remove(f.Name()) },
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, size)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		err = f.Truncate(size)
+	}
+	if err != nil {
+		t.discard()
+		f.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// writeOut writes the whole source, and fills what was never read.
+func (s *station) writeOut(ctx context.Context, r *vault.Reader, t *target, fill byte) (unread, error) {
+	bar := s.term.Progress("restore", ui.Bytes)
+	defer bar.End()
+	var bad unread
+	err := r.Chunks(ctx, func(c vault.Chunk) error {
+		if c.Data == nil {
+			if n := len(bad); n > 0 && bad[n-1].off+bad[n-1].n == c.Off {
+				bad[n-1].n += c.Len
+			} else {
+				bad = append(bad, span{c.Off, c.Len})
+			}
+		}
+		err := eachPiece(c, fill, func(p []byte, off int64) error {
+			_, err := t.WriteAt(p, off)
+			return err
+		})
+		bar.Set(c.Off+c.Len, r.Size(), ui.UnknownRate, "")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return bad, t.Sync()
+}
+
+// compare reads the target back and compares it with the image.
+func (s *station) compare(ctx context.Context, r *vault.Reader, t *target, fill byte) error {
+	bar := s.term.Progress("compare", ui.Bytes)
+	defer bar.End()
+	have := make([]byte, pieceSize)
+	return r.Chunks(ctx, func(c vault.Chunk) error {
+		err := eachPiece(c, fill, func(want []byte, off int64) error {
+			got := have[:len(want)]
+			if _, err := t.ReadAt(got, off); err != nil {
+				return fmt.Errorf("read the target back: %w", err)
+			}
+			if !bytes.Equal(got, want) {
+				return &ui.Error{Code: ui.VerifyFailed, What: "restore", Why: fmt.Sprintf("the target gives back other data at byte %d", off), Hint: "the target is faulty: use another one"}
+			}
+			return nil
+		})
+		bar.Set(c.Off+c.Len, r.Size(), ui.UnknownRate, "")
+		return err
+	})
+}
+
+const pieceSize = 1 << 20
+
+// eachPiece calls do for a chunk in pieces of bounded size, with runs of one byte and
+// unread stretches written out.
+func eachPiece(c vault.Chunk, fill byte, do func(p []byte, off int64) error) error {
+	if c.Data != nil && !c.Fill {
+		return do(c.Data, c.Off)
+	}
+	if c.Data != nil {
+		fill = c.Data[0]
+	}
+	piece := bytes.Repeat([]byte{fill}, int(min(c.Len, pieceSize)))
+	for off := int64(0); off < c.Len; off += pieceSize {
+		if err := do(piece[:min(c.Len-off, pieceSize)], c.Off+off); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"salvor/cmd/salvor/internal/ui"
+)
+
+// program is what every command hangs on.
+type program struct {
+	term *ui.Terminal
+	now  func() time.Time
+	env  func(string) (string, bool)
+	euid int
+
+	// the flags that every command has
+	stateDir string
+	as       string
+	json     bool
+	quiet    bool
+}
+
+// newID draws the id of a shop or vault: a ULID in lower case.
+func (p *program) newID() string {
+	return strings.ToLower(ulid.MustNew(ulid.Timestamp(p.now()), rand.Reader).String())
+}
+
+// run executes one command line and returns its exit status.
+func run(args []string, streams ui.Streams) int {
+	p := &program{term: ui.New(streams), now: streams.Now, env: streams.Env, euid: os.Geteuid()}
+	ctx, stop := ui.WithInterrupt(context.Background())
+	defer stop()
+	root := newRoot(p)
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(p.term.Out)
+	root.SetErr(p.term.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ui.Done
+	}
+	p.term.JSON = p.term.JSON || wantsJSON(args)
+	return p.term.Fail(explain(err))
+}
+
+// wantsJSON looks for --json in a command line that could not be parsed, so that
+// a script gets its error as JSON all the same.
+func wantsJSON(args []string) bool {
+	for _, a := range args {
+		if a == "--" {
+			return false
+		}
+		if a == "--json" || a == "--json=true" {
+			return true
+		}
+	}
+	return false
+}
+
+const exitStatus = `
+EXIT STATUS
+   0  done
+   1  any other error
+   2  wrong usage, or a confirmation is needed and there is no terminal
+   3  finished but incomplete: sectors not read, cases not purged, not assured
+   4  verification failed: image, erasing or ledger
+   5  refused for safety: mounted, system disk, serial differs, hold, clock
+  10  no such case, image, vault or file
+  11  another run holds the lock
+  12  wrong key or passphrase
+  75  the storage is absent or unreachable: try again later
+ 130  interrupted
+`
+
+// newRoot builds the whole tree of commands.
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "salvor",
+		Short: "rescue disks into encrypted images, keep them in custody, erase them with proof",
+		Long: `salvor images customers' disks (also failing ones) into an encrypted vault,
+keeps a signed record of who did what, and erases every image when its deadline
+has come, with a signed attest of what was proved.`,
+		Example: `  salvor image /dev/sdb --customer "An Peeters" --purpose crash --agreed
+  salvor due
+  salvor purge`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			p.term.JSON, p.term.Quiet = p.json, p.quiet
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &ui.Error{Code: ui.Usage, What: cmd.Name(), Why: flagWhy(err), Hint: cmd.CommandPath() + " --help", Err: err}
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	f := root.PersistentFlags()
+	f.StringVar(&p.stateDir, "state", "", "directory of this station's ledger and key")
+	f.StringVar(&p.as, "as", "", "login of the operator who acts (default: the person logged in)")
+	f.BoolVar(&p.json, "json", false, "print JSON for a script; nothing is asked")
+	f.BoolVarP(&p.quiet, "quiet", "q", false, "no progress and no messages, errors excepted")
+	f.SortFlags = false
+
+	root.AddGroup(
+		&cobra.Group{ID: "setup", Title: "Set up a shop:"},
+		&cobra.Group{ID: "bench", Title: "At the bench:"},
+		&cobra.Group{ID: "keep", Title: "Keep and erase:"},
+		&cobra.Group{ID: "record", Title: "The record:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("setup", newInit(p), newKey(p), newVault(p), newOperator(p))
+	add("bench", newIntake(p), newImage(p), newVerify(p), newRestore(p))
+	add("keep", newCases(p), newShow(p), newDue(p), newHold(p), newPurge(p))
+	add("record", newReport(p), newAudit(p))
+	root.AddCommand(newVersion(p))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	finish(root)
+	return root
+}
+
+// finish gives every command what all of them have: the table of exit states at
+// the end of its help, and usage errors that exit 2.
+func finish(cmd *cobra.Command) {
+	cmd.SetUsageTemplate(usageTemplate)
+	cmd.SetHelpTemplate(helpTemplate)
+	cmd.DisableFlagsInUseLine = true
+	if args := cmd.Args; args != nil {
+		cmd.Args = func(c *cobra.Command, a []string) error {
+			err := args(c, a)
+			if err == nil {
+				return nil
+			}
+			what := c.Name()
+			if c == c.Root() {
+				what = "command"
+			}
+			var own *ui.Error
+			if errors.As(err, &own) {
+				return err
+			}
+			return &ui.Error{Code: ui.Usage, What: what, Why: flagWhy(err), Hint: c.CommandPath() + " --help", Err: err}
+		}
+	}
+	for _, c := range cmd.Commands() {
+		finish(c)
+	}
+}
+
+// flagWhy shortens what the flag library says, and keeps a value that somebody
+// typed at the wrong place, which may be a name, out of the message.
+func flagWhy(err error) string {
+	why := err.Error()
+	if before, _, ok := strings.Cut(why, " for \"salvor"); ok {
+		return before
+	}
+	if strings.HasPrefix(why, "invalid argument ") {
+		if _, after, ok := strings.Cut(why, `" for `); ok {
+			return "invalid value for " + after
+		}
+	}
+	return why
+}
+
+// An example comes first, the exit states last.
+const (
+	helpTemplate = `{{if .HasExample}}Example:
+{{.Example}}
+
+{{end}}{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+
+{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}` + exitStatus
+
+	usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{else}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
+
+Commands:{{range $cmds}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{else}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+
+Other:{{range $cmds}}{{if (and (eq .GroupID "") (or .IsAvailableCommand (eq .Name "help")))}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of every command:
+{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
+`
+)

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"salvor/cmd/salvor/internal/ui"
+)
+
+// clockFile names a file with the offset that the program under test adds to the
+// clock, such as "48h" or "-1h". Only this test binary knows it: the real program
+// has no way to be told another time.
+const clockFile = "SALVOR_TEST_CLOCK"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"salvor": testMain})
+}
+
+func testMain() {
+	os.Exit(run(os.Args[1:], ui.Standard(shiftedNow, os.LookupEnv)))
+}
+
+func shiftedNow() time.Time {
+	now := time.Now()
+	if name := os.Getenv(clockFile); name != "" {
+		if text, err := os.ReadFile(name); err == nil {
+			if d, err := time.ParseDuration(string(text)); err == nil {
+				return now.Add(d)
+			}
+		}
+	}
+	return now
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SALVOR_STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv(clockFile, filepath.Join(env.WorkDir, "clock"))
+			env.Setenv("TZ", "Europe/Brussels")
+			return nil
+		},
+		Cmds: scriptCommands(),
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, nil
+		},
+	})
+}
