@@ -76,17 +76,14 @@ type auditing struct {
 	result  AuditResult
 	events  []audited              // of the own station, in their sequence
 	erased  map[custody.Ref]bool   // named by a private.erased
-	place   map[int64]custody.Ref  // by order of arrival
 	cases   []custody.CaseNo       // in the order of their first event
 	attests map[string]attestEvent // by id
 }
 
 // audited is what the audit keeps of each event.
 type audited struct {
-	n    int64
 	kind custody.Type
-	leaf custody.Hash
-	prev custody.Hash // as signed; zero when the event could not be read
+	leaf custody.Hash // zero when nothing trustworthy says it
 	sane bool         // signed, decoded and in its place
 }
 
@@ -103,7 +100,6 @@ func (a *auditing) fault(ref custody.Ref, t custody.Type, format string, args ..
 
 func (a *auditing) run(ctx context.Context) error {
 	a.erased = make(map[custody.Ref]bool)
-	a.place = make(map[int64]custody.Ref)
 	a.attests = make(map[string]attestEvent)
 	for _, check := range []func(context.Context) error{
 		a.checkFile, a.checkSchema, a.checkSelf, a.checkEvents, a.checkTree, a.checkPrivate, a.checkCases, a.checkAttests,
@@ -220,22 +216,15 @@ type eventRow struct {
 	err   error
 }
 
-// checkEvents reads every event in the order of arrival. Signatures are
-// checked in batches on all processors; sequence and links in order.
+// checkEvents reads every event in the order of its station's log. Signatures
+// are checked in batches on all processors; sequence and links one by one.
 func (a *auditing) checkEvents(ctx context.Context) error {
 	batch := make([]eventRow, 0, 1024)
-	var last int64
-	ids := make(map[string]bool)
-	heads := newHeads()
+	follow := following{ids: make(map[string]bool), heads: make(map[custody.CaseNo]custody.Ref)}
 	flush := func() {
 		a.open(batch)
 		for i := range batch {
-			r := &batch[i]
-			if r.n != last+1 {
-				a.fault(custody.Ref{Station: r.station, Seq: r.seq}, custody.Type(r.kind), "row %d of the events follows row %d", r.n, last)
-			}
-			last = r.n
-			a.checkEvent(r, ids, heads)
+			a.checkEvent(&batch[i], &follow)
 		}
 		batch = batch[:0]
 	}
@@ -248,7 +237,7 @@ func (a *auditing) checkEvents(ctx context.Context) error {
 			flush()
 		}
 		return nil
-	}, `SELECT n, station, seq, id, ts, type, coalesce(case_no, ''), leaf, note FROM events NOT INDEXED ORDER BY n`)
+	}, `SELECT n, station, seq, id, ts, type, coalesce(case_no, ''), leaf, note FROM events ORDER BY station, seq`)
 	flush()
 	return err
 }
@@ -274,63 +263,93 @@ func (a *auditing) open(batch []eventRow) {
 	wg.Wait()
 }
 
+// following is what the next event of a log must fit to.
+type following struct {
+	n     int64 // place in the order of arrival
+	ids   map[string]bool
+	heads map[custody.CaseNo]custody.Ref // newest event of each case
+}
+
 // checkEvent takes the next event of the log. What is wrong with one event is
 // told of that one alone: the link of the event after it says which bytes it
-// had, so the faults do not run on to the end of the log.
-func (a *auditing) checkEvent(r *eventRow, ids map[string]bool, heads *caseHeads) {
+// had, so faults do not run on to the end of the log.
+func (a *auditing) checkEvent(r *eventRow, follow *following) {
 	ref, kind := custody.Ref{Station: r.station, Seq: r.seq}, custody.Type(r.kind)
 	a.result.Events++
-	a.place[r.n] = ref
 	if r.station != a.station.Name() {
 		a.fault(ref, kind, "it is of a station that this ledger does not take in")
 		return
 	}
-	for next := int64(len(a.events)) + 1; next < r.seq; next++ {
+	for next := int64(len(a.events)) + 1; next < r.seq && len(a.result.Faults) < maxFaults; next++ {
 		a.fault(custody.Ref{Station: r.station, Seq: next}, "", "the event is missing")
 		a.events = append(a.events, audited{})
-		if len(a.result.Faults) >= maxFaults {
-			break
-		}
 	}
 	if r.seq != int64(len(a.events))+1 {
 		a.fault(ref, kind, "it stands out of its order")
 		return
 	}
 	e := r.event
-	got := audited{n: r.n, kind: kind, leaf: r.sum, prev: e.Prev}
-	before := audited{sane: true}
-	if len(a.events) > 0 {
-		before = a.events[len(a.events)-1]
+	got := audited{kind: kind, leaf: r.sum}
+	if r.err == nil && e.Ref() == ref {
+		kind, got.kind = e.Type(), e.Type()
+		if i := len(a.events) - 1; i >= 0 && !a.events[i].sane {
+			a.events[i].leaf = e.Prev
+		}
+		a.note(e)
+	} else {
+		got.leaf = custody.Hash{}
 	}
-	switch {
-	case r.err != nil:
-		a.fault(ref, kind, "%v", r.err)
-		copy(got.leaf[:], r.leaf)
-	case e.Ref() != ref:
-		a.fault(ref, kind, "the event in its place is %s", e.Ref())
-		got.prev = custody.Hash{}
-	case before.sane && e.Prev != before.leaf:
-		a.fault(ref, kind, "the event before it is not the one that it follows")
-	case !bytes.Equal(r.leaf, r.sum[:]):
-		a.fault(ref, kind, "its stored hash is not that of its bytes")
-	case e.ID != r.id || e.TS.Unix() != r.ts || string(e.Type()) != r.kind || string(e.Case) != r.no:
-		a.fault(ref, e.Type(), "id, time, type or case beside it are not those that were signed")
-	case ids[e.ID]:
-		a.fault(ref, kind, "another event has its id")
-	case !slices.Equal(e.CaseHeads, heads.of(e.Case)):
-		a.fault(ref, kind, "the events of its case that it names are not those that were there")
-	default:
+	if fault := a.unfit(r, follow); fault != "" {
+		a.fault(ref, kind, "%s", fault)
+	} else {
 		got.sane = true
 	}
-	if !before.sane && !got.prev.IsZero() && len(a.events) > 0 {
-		a.events[len(a.events)-1].leaf = got.prev
-	}
 	a.events = append(a.events, got)
-	if r.err == nil && e.Ref() == ref {
-		ids[e.ID] = true
-		a.note(e)
-		heads.add(e)
+	follow.n = max(follow.n, r.n)
+	follow.ids[r.id] = true
+	if r.no != "" {
+		follow.heads[custody.CaseNo(r.no)] = ref
 	}
+}
+
+// unfit says why an event does not fit to those before it; "" when it does.
+func (a *auditing) unfit(r *eventRow, follow *following) string {
+	e := r.event
+	switch {
+	case r.err != nil:
+		return r.err.Error()
+	case e.Ref() != custody.Ref{Station: r.station, Seq: r.seq}:
+		return "the event in its place is " + e.Ref().String()
+	case len(a.events) > 0 && a.events[len(a.events)-1].sane && e.Prev != a.events[len(a.events)-1].leaf:
+		return "the event before it is not the one that it follows"
+	case !bytes.Equal(r.leaf, r.sum[:]):
+		return "its stored hash is not that of its bytes"
+	case e.ID != r.id || e.TS.Unix() != r.ts || string(e.Type()) != r.kind || string(e.Case) != r.no:
+		return "id, time, type or case beside it are not those that were signed"
+	case follow.ids[e.ID]:
+		return "another event has its id"
+	case r.n <= follow.n:
+		return "it arrived before an event that it follows"
+	case !a.namesHeads(e, follow):
+		return "the events of its case that it names are not those that were there"
+	}
+	return ""
+}
+
+// namesHeads says whether an event names the newest event of its case, as every
+// event that this station wrote does. One that it names and that is missing or
+// damaged has been told already.
+func (a *auditing) namesHeads(e custody.Event, follow *following) bool {
+	for _, r := range e.CaseHeads {
+		if r.Station == a.station.Name() && r.Seq <= int64(len(a.events)) && !a.events[r.Seq-1].sane {
+			return true
+		}
+	}
+	head, ok := follow.heads[e.Case]
+	if !ok || e.Case == "" {
+		return len(e.CaseHeads) == 0
+	}
+	return slices.Equal(e.CaseHeads, []custody.Ref{head})
 }
 
 // note keeps what later checks compare with.
@@ -345,25 +364,6 @@ func (a *auditing) note(e custody.Event) {
 	}
 }
 
-// caseHeads follows which events of each case no other event names.
-type caseHeads map[custody.CaseNo][]custody.Ref
-
-func newHeads() *caseHeads { return &caseHeads{} }
-
-func (h caseHeads) of(no custody.CaseNo) []custody.Ref {
-	if no == "" {
-		return nil
-	}
-	return h[no]
-}
-
-// add makes an event of the own station the only head: it named all others.
-func (h caseHeads) add(e custody.Event) {
-	if e.Case != "" {
-		h[e.Case] = []custody.Ref{e.Ref()}
-	}
-}
-
 // checkTree computes the tree again and compares it with the stored one and
 // with the checkpoint.
 func (a *auditing) checkTree(ctx context.Context) error {
@@ -375,7 +375,19 @@ func (a *auditing) checkTree(ctx context.Context) error {
 		}
 		return out, nil
 	})
+	stored := (&stationLog{tx: a.conn, station: a.station}).reader(ctx)
 	for i, e := range a.events {
+		// Of an event that is missing or damaged only the stored tree may know
+		// the hash. If the tree is wrong too, the checkpoint tells.
+		if e.leaf.IsZero() {
+			leaf, err := stored.ReadHashes([]int64{tlog.StoredHashIndex(0, int64(i))})
+			if err != nil && !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			if err == nil {
+				e.leaf = custody.Hash(leaf[0])
+			}
+		}
 		more, err := tlog.StoredHashesForRecordHash(int64(i), tlog.Hash(e.leaf), reader)
 		if err != nil {
 			return err

@@ -3,7 +3,7 @@ package ledger
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -143,16 +143,6 @@ func (s *shopfloor) erase(t testing.TB, no custody.CaseNo, image string) {
 	t.Helper()
 	s.append(t, Entry{Case: no, Pub: custody.EraseStarted{Job: "j1", Image: image, Early: true}, Private: map[string]string{"reason": "asked"}})
 	s.append(t, Entry{Case: no, Pub: custody.EraseDone{Job: "j1", Image: image, Keys: custody.KeysComplete, Media: custody.MediaRaw}})
-}
-
-// raw opens the file as somebody with a SQLite shell would.
-func (s *shopfloor) raw(t testing.TB) *sql.DB {
-	t.Helper()
-	c := connector{"file:" + s.path + "?mode=rw&_busy_timeout=5000"}
-	db := sql.OpenDB(rawConnector{c})
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { db.Close() })
-	return db
 }
 
 func (s *shopfloor) mustAudit(t testing.TB) AuditResult {
@@ -434,3 +424,5 @@ func ExampleFault() {
 	fmt.Println(Fault{custody.Ref{Station: "T1", Seq: 7}, custody.TypeHoldAdded, "its stored hash is not that of its bytes"})
 	// Output: T1/7 (hold.added): its stored hash is not that of its bytes
 }
+
+func sha256Of(p []byte) custody.Hash { return sha256.Sum256(p) }
