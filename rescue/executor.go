@@ -23,8 +23,9 @@ type Options struct {
 	InFlight int
 	// Planner makes the planner; nil is [NewPlain] with InFlight.
 	Planner func(*mapfile.Map, Info) Planner
-	// Progress is told how things stand every Every (default 500 ms) and once at the
-	// end. It is called between reads: it must not block.
+	// Progress is told how things stand every Every (default 500 ms, to within a
+	// quarter of a second) and once at the end, whatever hangs meanwhile. It is called
+	// by the goroutine of Run: it must not block.
 	Progress func(Status)
 	Every    time.Duration
 	// Grace is how long, after ctx ends, reads under way and data not yet handed over

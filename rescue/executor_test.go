@@ -454,7 +454,7 @@ func TestSinkErrorEndsTheRunWithItsErrno(t *testing.T) {
 
 func TestSinkThatWaitsStopsTheReadingAndNotTheStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := faulty.New(disk(400))
+		d := faulty.New(disk(150))
 		sink, m := newMemory(d.Info()), mapfile.New(d.Info().Sectors())
 		sink.block = make(chan struct{})
 		o := options()
@@ -501,7 +501,7 @@ func TestCancelDoesNotWaitForASinkThatHangs(t *testing.T) {
 // on as soon as buffers come back, and not before memory is used up.
 func TestSinkMayKeepBuffersUntilTheyAreDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := faulty.New(disk(300, faulty.Fault{First: 2048, Sectors: 2048, Cost: 10 * time.Millisecond}))
+		d := faulty.New(disk(150, faulty.Fault{First: 2048, Sectors: 2048, Cost: 10 * time.Millisecond}))
 		sink, m := newMemory(d.Info()), mapfile.New(d.Info().Sectors())
 		sink.hold = true
 		stop := make(chan struct{})
@@ -516,7 +516,7 @@ func TestSinkMayKeepBuffersUntilTheyAreDurable(t *testing.T) {
 			}
 		}()
 		out, err := rescue.Run(t.Context(), d, sink, m, options())
-		if err != nil || out.Rescued != 299<<20 || out.Bad != 1<<20 {
+		if err != nil || out.Rescued != 149<<20 || out.Bad != 1<<20 {
 			t.Fatalf("%+v, %v", out, err)
 		}
 		close(stop)
@@ -529,11 +529,11 @@ func TestSinkMayKeepBuffersUntilTheyAreDurable(t *testing.T) {
 // from the map that the sink's records give.
 func TestCutShortAnywhereAndResumedNothingIsLost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		bad := rapid.Int64Range(0, 30_000).Draw(rt, "bad")
+		bad := rapid.Int64Range(0, 8_000).Draw(rt, "bad")
 		length := rapid.Int64Range(1, 100).Draw(rt, "length")
-		cuts := rapid.SliceOfN(rapid.IntRange(1, 60_000), 1, 6).Draw(rt, "milliseconds")
+		cuts := rapid.SliceOfN(rapid.IntRange(1, 30_000), 1, 5).Draw(rt, "milliseconds")
 		synctest.Test(t, func(t *testing.T) {
-			d := faulty.New(disk(16, faulty.Fault{First: bad, Sectors: length, Cost: 500 * time.Millisecond}))
+			d := faulty.New(disk(4, faulty.Fault{First: bad, Sectors: length, Cost: 500 * time.Millisecond}))
 			sink := newMemory(d.Info())
 			for i := 0; ; i++ {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -555,7 +555,7 @@ func TestCutShortAnywhereAndResumedNothingIsLost(t *testing.T) {
 			if diff := cmp.Diff(want, runs(sink.marks, mapfile.Bad)); diff != "" {
 				t.Fatal(diff)
 			}
-			if n := sink.marks.Totals().Sectors(mapfile.Rescued); n != 16<<11-length {
+			if n := sink.marks.Totals().Sectors(mapfile.Rescued); n != 4<<11-length {
 				t.Fatalf("%d sectors rescued", n)
 			}
 		})

@@ -39,7 +39,8 @@ type Source struct {
 // A block device must be unused: not mounted, no swap, no holders, nor any partition
 // of it, nor the disk it is a partition of ([InUseError]). It is held exclusively,
 // its read-only flag is set until Close ([ErrNotReadOnly] when that needs root), and
-// it is read past the page cache.
+// it is read past the page cache. A process that is killed leaves the flag set: it is
+// cleared by `blockdev --setrw` or by plugging the device in again.
 //
 // A regular file must not be the backing of a loop device that is in use. It is read
 // through the page cache, in sectors of [Options.Sector].

@@ -71,7 +71,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 
 	d := &disk{content: f, size: st.Size(), sector: *sector, bad: ranges, cost: *cost}
 	server, err := fs.Mount(flags.Arg(1), &folder{disk: d}, &fs.Options{MountOptions: fuse.MountOptions{
-		FsName: "faultydisk", Name: "faultydisk", MaxWrite: 1 << 20, MaxReadAhead: 1 << 20, DisableXAttrs: true,
+		FsName: "faultydisk", Name: "faultydisk", MaxWrite: 1 << 20, MaxReadAhead: 1 << 20,
+		DisableXAttrs: true, DisableSplice: true, // a pipe is too small for a whole read and its header
 	}})
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", flags.Arg(1), err)
