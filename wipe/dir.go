@@ -14,8 +14,9 @@ import (
 // a run astray: all its files are reached by one plain name from this
 // descriptor, and none is ever followed as a symbolic link.
 type dir struct {
-	f  *os.File
-	id inode
+	f      *os.File
+	id     inode
+	unborn bool // times of birth mean nothing here
 }
 
 // inode is what tells a file from every other one. An inode number alone is used
@@ -57,7 +58,13 @@ func openDir(root *os.Root, name string) (*dir, error) {
 		f = os.NewFile(uintptr(fd), name)
 	}
 	d := &dir{f: f}
-	if d.id, err = statx(f, "", unix.AT_EMPTY_PATH); err != nil {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err == nil {
+		// An overlay shows the birth of the upper copy, and makes that copy when a
+		// file is opened for writing.
+		d.unborn = st.Type == unix.OVERLAYFS_SUPER_MAGIC
+	}
+	if d.id, err = d.statx(f, "", unix.AT_EMPTY_PATH); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -82,7 +89,7 @@ func (d *dir) names() ([]string, error) {
 }
 
 func (d *dir) stat(name string) (inode, error) {
-	return statx(d.f, name, unix.AT_SYMLINK_NOFOLLOW)
+	return d.statx(d.f, name, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // open opens a file of the directory and says what it opened.
@@ -98,7 +105,7 @@ func (d *dir) open(name string, flags int) (*os.File, inode, error) {
 		return nil, inode{}, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), name)
-	id, err := statx(f, "", unix.AT_EMPTY_PATH)
+	id, err := d.statx(f, "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		f.Close()
 		return nil, inode{}, err
@@ -114,7 +121,7 @@ func (d *dir) plain(id inode) error {
 		return fmt.Errorf("not a plain file: %w", ErrChanged)
 	case id.links != 1:
 		return fmt.Errorf("it has %d names: %w", id.links, ErrChanged)
-	case id.dev != d.id.dev || id.mount != d.id.mount:
+	case id.mount != d.id.mount, id.mount == 0 && id.dev != d.id.dev:
 		return fmt.Errorf("something is mounted over it: %w", ErrChanged)
 	}
 	return nil
@@ -129,7 +136,7 @@ func (d *dir) sync() error {
 	return err
 }
 
-func statx(f *os.File, name string, flags int) (inode, error) {
+func (d *dir) statx(f *os.File, name string, flags int) (inode, error) {
 	var s unix.Statx_t
 	const want = unix.STATX_BASIC_STATS | unix.STATX_BTIME | unix.STATX_MNT_ID | unix.STATX_DIOALIGN
 	if err := unix.Statx(int(f.Fd()), name, flags, want, &s); err != nil {
@@ -146,7 +153,7 @@ func statx(f *os.File, name string, flags int) (inode, error) {
 		links:  s.Nlink,
 		mode:   s.Mode,
 	}
-	if s.Mask&unix.STATX_BTIME != 0 {
+	if s.Mask&unix.STATX_BTIME != 0 && !d.unborn {
 		id.birth = s.Btime.Sec*1e9 + int64(s.Btime.Nsec)
 	}
 	if s.Mask&unix.STATX_DIOALIGN != 0 {

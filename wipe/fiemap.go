@@ -163,9 +163,11 @@ func layOut(all []extent, size, block int64) layout {
 	return l
 }
 
-// nowhere is the layout of a file whose places the file system does not tell.
-func nowhere(size, block int64) layout {
-	l := layout{end: roundUp(size, block)}
+// nowhere is the layout of a file whose places the file system does not tell. Its
+// slack is taken to reach to the end of a page; what a server calls its block is
+// often a size it likes for transfers.
+func nowhere(size int64) layout {
+	l := layout{end: roundUp(size, 4096)}
 	l.whole()
 	l.alloc = l.end
 	return l

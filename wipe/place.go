@@ -58,7 +58,7 @@ func siteOf(d *dir, above []string) (site, error) {
 	if i < 0 {
 		return site{}, fmt.Errorf("find the file system: it is not among the mounts")
 	}
-	s := site{mount: mounts[i], block: 4096}
+	s := site{mount: mounts[i]}
 	s.FS = s.mount.fs
 	s.Kind = kindOf(s.FS)
 	s.ReadOnly = slices.Contains(s.mount.options, "ro")
@@ -70,9 +70,7 @@ func siteOf(d *dir, above []string) (site, error) {
 	if st.Flags&unix.ST_RDONLY != 0 {
 		s.ReadOnly = true
 	}
-	if s.Kind == InPlace {
-		s.block = min(max(int64(st.Bsize), 512), 1<<20)
-	}
+	s.block = min(max(int64(st.Bsize), 512), 1<<20)
 
 	s.device(d)
 	s.Snapshots = snapshots(d, s.mount, above)

@@ -287,7 +287,7 @@ func layoutOf(f *os.File, s *site, size int64) (layout, attributes, error) {
 	case err == nil:
 		l = layOut(all, size, s.block)
 	case errors.Is(err, errNoMap):
-		l = nowhere(size, s.block)
+		l = nowhere(size)
 	default:
 		return l, a, err
 	}
