@@ -130,8 +130,8 @@ type Attest struct {
 	Checkpoint  Checkpoint `json:"checkpoint"`             // of the ledger when the erasure was recorded
 }
 
-// TechniqueStream: keys overwritten first, then the content with one AES-256-CTR
-// stream, then everything read back and compared.
+// TechniqueStream is the one technique there is: keys overwritten first, then the
+// content with one AES-256-CTR stream, then everything read back and compared.
 const TechniqueStream = "keys-first-aes256ctr-compare"
 
 // Content counts what became of the encrypted content, in bytes. Total is everything
@@ -300,7 +300,7 @@ func (a Attest) checkForm() error {
 
 func (a Attest) checkClaims() error {
 	c := a.Content
-	clear := a.Media == MediaRaw || a.Media == MediaLogical
+	cleared := a.Media == MediaRaw || a.Media == MediaLogical
 	virtual := slices.ContainsFunc(a.Storage, func(s Storage) bool { return s.Virtual })
 	destroyed := !slices.ContainsFunc(a.Keys, func(k KeyCopy) bool { return k.Fate != FateDestroyed })
 	for _, rule := range []struct {
@@ -308,9 +308,9 @@ func (a Attest) checkClaims() error {
 		ok    bool
 	}{
 		{"more bytes overwritten or read back than there are", c.Overwritten <= c.Total && c.ReadBack <= c.Total && c.Equal <= c.ReadBack},
-		{a.Media + " without every byte overwritten", !clear || c.Overwritten == c.Total},
-		{a.Media + " without every byte read back and equal", !clear || c.ReadBack == c.Total && c.Equal == c.Total && c.Unreadable == 0},
-		{a.Media + " without anything to overwrite", !clear || c.Total > 0 && c.Files > 0 && a.StreamKey != ""},
+		{a.Media + " without every byte overwritten", !cleared || c.Overwritten == c.Total},
+		{a.Media + " without every byte read back and equal", !cleared || c.ReadBack == c.Total && c.Equal == c.Total && c.Unreadable == 0},
+		{a.Media + " without anything to overwrite", !cleared || c.Total > 0 && c.Files > 0 && a.StreamKey != ""},
 		{"CLEAR-RAW without reading the device", a.Media != MediaRaw || c.Read == ReadDevice},
 		{"CLEAR-LOGICAL without reading back", a.Media != MediaLogical || c.Read != ReadNone},
 		{"CE-COMPLETE with a copy that was not destroyed", a.Key != KeyComplete || destroyed},

@@ -8,7 +8,7 @@ import (
 	"salvor/custody"
 )
 
-// ErrLanguage: papers exist in nl, fr, de and en only.
+// ErrLanguage is returned for a language that papers do not exist in.
 var ErrLanguage = errors.New("unknown language")
 
 // ParseLanguage reads a language code, also in the forms of a locale ("nl_BE.UTF-8",

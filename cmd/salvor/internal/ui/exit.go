@@ -107,7 +107,7 @@ func Report(w io.Writer, err error, asJSON bool) {
 			Hint    string `json:"hint,omitempty"`
 		}{ExitCode(err), err.Error(), hint})
 		if jerr == nil {
-			w.Write(line)
+			fmt.Fprint(w, string(line))
 			return
 		}
 	}

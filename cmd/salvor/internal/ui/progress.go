@@ -156,7 +156,7 @@ func (p *Progress) showJSON() {
 		Words   string `json:"words,omitempty"`
 	}{p.what, s.done, s.total, s.wholeRate(), s.secondsLeft(), int64(max(0, p.t.now().Sub(p.began)).Seconds()), s.words})
 	if err == nil {
-		p.t.raw.Write(line)
+		fmt.Fprint(p.t.raw, string(line))
 	}
 }
 
@@ -181,7 +181,7 @@ func (p *Progress) redraw() {
 // clear takes it off again.
 func (p *Progress) clear() {
 	if p.drawn {
-		io.WriteString(p.t.rawErr, "\r\x1b[2K")
+		fmt.Fprint(p.t.rawErr, "\r\x1b[2K")
 		p.drawn = false
 	}
 }

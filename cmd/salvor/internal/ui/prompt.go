@@ -241,7 +241,7 @@ func (d *desk) close() {
 	d.f.Close()
 }
 
-func (d *desk) print(s string) { io.WriteString(d.f, lines(s)) }
+func (d *desk) print(s string) { fmt.Fprint(d.f, lines(s)) }
 
 func (d *desk) say(s string) { d.print(s + "\n") }
 
@@ -295,7 +295,7 @@ func (d *desk) secret(prompt string) ([]byte, error) {
 		// Never read a secret where it would be seen.
 		return nil, &Error{Code: Usage, What: "secret", Why: "the terminal cannot hide what is typed", Err: err}
 	}
-	defer d.setTermios(old)
+	defer func() { _ = d.setTermios(old) }() // a terminal that is gone needs no echo
 	for {
 		d.print(prompt)
 		line, err := d.readLine()

@@ -34,7 +34,7 @@ var credentialName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}$`)
 // ReadSecret fetches a secret from where from says, or asks q. One line break at its
 // end is cut. A secret file that others can read is refused with [Refused].
 func (t *Terminal) ReadSecret(ctx context.Context, from SecretFrom, q Question) ([]byte, error) {
-	return t.readSecret(ctx, from, func() ([]byte, error) { return t.Secret(ctx, q) })
+	return t.readSecret(from, func() ([]byte, error) { return t.Secret(ctx, q) })
 }
 
 // ReadNewSecret is ReadSecret for a secret that is being chosen: a prompt asks twice,
@@ -43,7 +43,7 @@ func (t *Terminal) ReadNewSecret(ctx context.Context, from SecretFrom, q Questio
 	if !from.Given() {
 		return t.NewSecret(ctx, q, check)
 	}
-	secret, err := t.readSecret(ctx, from, nil)
+	secret, err := t.readSecret(from, nil)
 	if err != nil || check == nil {
 		return secret, err
 	}
@@ -53,7 +53,7 @@ func (t *Terminal) ReadNewSecret(ctx context.Context, from SecretFrom, q Questio
 	return secret, nil
 }
 
-func (t *Terminal) readSecret(ctx context.Context, from SecretFrom, ask func() ([]byte, error)) ([]byte, error) {
+func (t *Terminal) readSecret(from SecretFrom, ask func() ([]byte, error)) ([]byte, error) {
 	places := 0
 	for _, given := range []string{from.File, from.FD, from.Credential} {
 		if given != "" {

@@ -118,7 +118,7 @@ func (t *Terminal) Warn(format string, args ...any) {
 		}{text}); err == nil {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			t.rawErr.Write(l)
+			fmt.Fprint(t.rawErr, string(l))
 		}
 		return
 	}
