@@ -15,6 +15,8 @@ func (t *Terminal) Document(v any) error {
 	if err != nil {
 		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	_, err = t.raw.Write(line)
 	return err
 }

@@ -135,11 +135,12 @@ func (p *Progress) End() {
 // show and what follows are called with t.mu held.
 func (p *Progress) show() {
 	switch {
+	case p.t.Quiet:
 	case p.t.JSON:
 		p.showJSON()
 	case p.onTTY:
 		p.redraw()
-	case !p.t.Quiet:
+	default:
 		fmt.Fprintf(p.t.Err, "salvor: %s: %s\n", Clean(p.what), p.text())
 	}
 }
