@@ -153,7 +153,7 @@ func TestRunRescuesAllButTheBadSectors(t *testing.T) {
 		plan faulty.Plan
 		bad  []mapfile.Run
 	}{
-		{"healthy", disk(40), nil},
+		{"healthy", disk(12), nil},
 		{"one sector", disk(8, faulty.Fault{First: 5000, Sectors: 1}), []mapfile.Run{{First: 5000, Sectors: 1, Status: '-'}}},
 		{"the first and the last", disk(8, faulty.Fault{First: 0, Sectors: 1}, faulty.Fault{First: 16383, Sectors: 1}), []mapfile.Run{{First: 0, Sectors: 1, Status: '-'}, {First: 16383, Sectors: 1, Status: '-'}}},
 		{"a scratch", disk(8, faulty.Fault{First: 4000, Sectors: 200}), []mapfile.Run{{First: 4000, Sectors: 200, Status: '-'}}},

@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,7 @@ type knownSource struct {
 
 // ErrKnown is why a sector was not asked for: the map beside the source says that
 // it was never rescued.
-var ErrKnown = fmt.Errorf("not rescued, says the map beside the source")
+var ErrKnown = errors.New("not rescued, says the map beside the source")
 
 // WithMap returns src restricted to what m calls rescued: the rest is answered as
 // unreadable without touching it. It is for an image that ddrescue made, with its
