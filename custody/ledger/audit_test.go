@@ -234,10 +234,10 @@ func TestAuditFindsDroppedAndChangedGuardRails(t *testing.T) {
 		t.Fatalf("only %d guard rails", len(names))
 	}
 	for _, name := range names {
-		exec(t, s.raw(t), `DROP TRIGGER `+name)
+		run(t, s.raw(t), `DROP TRIGGER `+name)
 	}
-	exec(t, s.raw(t), `CREATE TRIGGER events_update BEFORE UPDATE ON events BEGIN SELECT 1; END`)
-	exec(t, s.raw(t), `CREATE TABLE notes (customer TEXT)`)
+	run(t, s.raw(t), `CREATE TRIGGER events_update BEFORE UPDATE ON events BEGIN SELECT 1; END`)
+	run(t, s.raw(t), `CREATE TABLE notes (customer TEXT)`)
 	result, err := s.Audit(t.Context())
 	if !errors.Is(err, ErrAudit) {
 		t.Fatal(err)

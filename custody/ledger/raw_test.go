@@ -49,17 +49,17 @@ func withoutRails(t testing.TB, db *sql.DB, statements ...string) {
 	}
 	rows.Close()
 	for name := range rails {
-		exec(t, db, `DROP TRIGGER `+name)
+		run(t, db, `DROP TRIGGER `+name)
 	}
 	for _, s := range statements {
-		exec(t, db, s)
+		run(t, db, s)
 	}
 	for _, text := range rails {
-		exec(t, db, text)
+		run(t, db, text)
 	}
 }
 
-func exec(t testing.TB, db *sql.DB, statement string) {
+func run(t testing.TB, db *sql.DB, statement string) {
 	t.Helper()
 	if _, err := db.Exec(statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
