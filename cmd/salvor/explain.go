@@ -87,7 +87,22 @@ func verdicts() []verdict {
 		{custody.ErrKeep, ui.Usage, "--keep 90d, 6w, 3m, 36h or a date such as 2027-03-01"},
 		{custody.ErrTooLong, ui.Usage, "customers' data are kept for one year at most"},
 		{custody.ErrHeld, ui.Refused, "salvor hold end, when the reason is gone"},
-		{custody.ErrErased, ui.Refused, ""},
+		{custody.ErrErased, ui.Refused, "salvor report attest prints what was proved"},
+		{custody.ErrErasing, ui.Refused, "the next salvor purge finishes it"},
+		{custody.ErrNotDue, ui.Refused, `before the deadline: --now --reason "…"`},
+		{custody.ErrLater, ui.Refused, "a deadline once set is only ever shortened"},
+		{custody.ErrClosed, ui.Refused, "open a new case"},
+		{custody.ErrSealed, ui.Refused, "open a new case, or image again with --case"},
+		{custody.ErrNoAgreement, ui.Refused, "nothing is copied without the customer's agreement"},
+		{custody.ErrNoReason, ui.Usage, "--reason"},
+		{custody.ErrNoImage, ui.NotFound, "salvor show CASE"},
+		{custody.ErrNoHold, ui.NotFound, "salvor show CASE"},
+		{custody.ErrOperator, ui.Refused, "salvor operator list"},
+		{custody.ErrNotAgreed, ui.Refused, "salvor operator add LOGIN --agreement DATE"},
+		{custody.ErrOperatorLeft, ui.Refused, "salvor operator list"},
+		{custody.ErrPurgeOnly, ui.Refused, "name a person: --as LOGIN"},
+		{custody.ErrExists, ui.Refused, ""},
+		{custody.ErrPayload, ui.Usage, "one line of plain text, without control characters"},
 		{custody.ErrName, ui.Usage, ""},
 
 		{unix.ENOSPC, ui.Absent, "free space and repeat the command"},
@@ -123,6 +138,9 @@ func explain(err error) error {
 
 // usage is a refusal of the command line.
 func usage(what, why, hint string) error {
+	if hint == "" {
+		hint = "salvor " + what + " --help"
+	}
 	return &ui.Error{Code: ui.Usage, What: what, Why: why, Hint: hint}
 }
 

@@ -616,8 +616,11 @@ func (g *imaging) seconds(ctx context.Context) (int64, error) {
 // check reads the sealed image back, and records what was found.
 func (g *imaging) check(ctx context.Context, level string) (vault.Verified, error) {
 	v, err := g.verify(ctx, g.vault, g.ref(), custody.VerifyLevel(level))
+	if ctx.Err() != nil {
+		return v, &ui.Error{Code: ui.Interrupted, What: "image " + g.ref().String(), Why: "interrupted while it was read back; it is sealed", Hint: g.again(), Err: context.Cause(ctx)}
+	}
 	if err != nil && !errors.Is(err, vault.ErrCorrupt) && !errors.Is(err, vault.ErrSignature) {
-		return v, err // not an answer: interrupted, or the vault is away
+		return v, err // no answer about the image: the vault is away
 	}
 	_, recordErr := g.ledger.Append(context.WithoutCancel(ctx), g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageVerified{
 		Image: g.image.Name, Level: custody.VerifyLevel(level), OK: err == nil, Records: v.Records, Bytes: v.Bytes,

@@ -390,7 +390,7 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	target := r.target(v, e)
 	if e.job == nil {
 		if e.job, err = wipe.Plan(ctx, target, rand.Reader); errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
-			return r.neverBegun(ctx, e)
+			return r.neverBegun(e)
 		}
 		if err != nil {
 			return erased{}, err
@@ -418,7 +418,7 @@ func planned(j *wipe.Job) (n int64) {
 
 // neverBegun ends an image whose run was cut off before it wrote anything: the ledger
 // knows of no key, and the vault, which is there, holds neither image nor key.
-func (r *purgeRun) neverBegun(ctx context.Context, e erasing) (erased, error) {
+func (r *purgeRun) neverBegun(e erasing) (erased, error) {
 	if r.options.dryRun {
 		return erased{Outcome: "planned", Reasons: []string{"nothing of it was ever written"}}, nil
 	}
@@ -472,13 +472,12 @@ func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) 
 			return erased{}, err
 		}
 	}
-	bar := r.term.Progress(fmt.Sprintf("erase %s/%s", e.c.No, e.image.Name), ui.Bytes)
+	progress, end := r.phases(fmt.Sprintf("erase %s/%s", e.c.No, e.image.Name))
 	evidence, err := wipe.Run(ctx, target, job, wipe.Options{
 		Journal: journal{r.station, e}, Now: r.now, Residue: r.options.residue,
-		Gate:     func(ctx context.Context) error { return r.gate(ctx, e) },
-		Progress: func(p wipe.Progress) { bar.Set(p.Done, p.Total, ui.UnknownRate, p.What) },
+		Gate: func(ctx context.Context) error { return r.gate(ctx, e) }, Progress: progress,
 	})
-	bar.End()
+	end()
 	save := context.WithoutCancel(ctx)
 	if err != nil {
 		_, recordErr := r.ledger.Append(save, r.op, ledger.Entry{
@@ -487,6 +486,24 @@ func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) 
 		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
 	}
 	return r.attest(save, e, evidence)
+}
+
+// phases shows each phase of an erasing with a rate of its own.
+func (r *purgeRun) phases(what string) (progress func(wipe.Progress), end func()) {
+	var bar *ui.Progress
+	var phase string
+	end = func() {
+		if bar != nil {
+			bar.End()
+		}
+	}
+	return func(p wipe.Progress) {
+		if bar == nil || p.What != phase {
+			end()
+			bar, phase = r.term.Progress(what, ui.Bytes), p.What
+		}
+		bar.Set(p.Done, p.Total, ui.UnknownRate, p.What)
+	}, end
 }
 
 // gate re-reads the case immediately before anything is destroyed: a hold that was

@@ -456,13 +456,13 @@ func (f *custodyFacts) copies() []report.Copy {
 		list = append(list, image)
 		for _, k := range i.Keys {
 			list = append(list, report.Copy{
-				Where: f.vault(k.Keystore), Holds: fmt.Sprintf("%s key %d", i.Name, k.Session), Made: k.At, Encrypted: true,
+				Where: f.vault(k.Keystore), Holds: i.Name, Key: filepath.Base(k.File), Made: k.At, Encrypted: true,
 				ErasedOn: i.Erased, How: image.How, Attest: image.Attest,
 			})
 		}
 	}
 	for _, r := range f.c.Restores {
-		list = append(list, report.Copy{Where: string(r.Target), Holds: r.Image, Made: r.At, Bytes: r.Bytes})
+		list = append(list, report.Copy{Where: string(r.Target), Holds: r.Image, Made: r.At, Bytes: r.Bytes, Out: true})
 	}
 	return list
 }
@@ -489,7 +489,8 @@ func (f *custodyFacts) holds() []report.Hold {
 
 // gaps are what the record does not tell, or tells badly.
 func (f *custodyFacts) gaps() []report.Gap {
-	var list []report.Gap
+	// Who handed the item to whom is not recorded yet: say so rather than look complete.
+	list := []report.Gap{{Code: "no-transfers"}}
 	for _, x := range f.c.Exceptions {
 		list = append(list, report.Gap{Code: string(x.Kind), Words: "event " + x.Ref.String()})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"salvor/cmd/salvor/internal/ui"
 )
@@ -157,9 +158,32 @@ func finish(cmd *cobra.Command) {
 			return &ui.Error{Code: ui.Usage, What: what, Why: flagWhy(err), Hint: c.CommandPath() + " --help", Err: err}
 		}
 	}
+	single := func(f *pflag.Flag) {
+		if _, many := f.Value.(pflag.SliceValue); !many {
+			f.Value = &once{Value: f.Value}
+		}
+	}
+	cmd.LocalNonPersistentFlags().VisitAll(single)
+	cmd.PersistentFlags().VisitAll(single)
 	for _, c := range cmd.Commands() {
 		finish(c)
 	}
+}
+
+// once is the value of a flag that may be given once: of two deadlines, neither is
+// the one that was meant.
+type once struct {
+	pflag.Value
+	given bool
+}
+
+// Set implements [pflag.Value].
+func (o *once) Set(text string) error {
+	if o.given {
+		return errors.New("given twice")
+	}
+	o.given = true
+	return o.Value.Set(text)
 }
 
 // flagWhy shortens what the flag library says, and keeps a value that somebody

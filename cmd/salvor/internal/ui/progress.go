@@ -37,6 +37,7 @@ type Progress struct {
 	unit    Unit
 	onTTY   bool
 	bar     *progressbar.ProgressBar
+	out     *barWriter
 	drawn   bool // the bar is on the screen
 	ended   bool
 	last    progressState
@@ -59,8 +60,9 @@ func (t *Terminal) Progress(what string, unit Unit) *Progress {
 	p.onTTY = !t.JSON && !t.Quiet && t.StderrIsTerminal()
 	p.shown = p.began
 	if p.onTTY {
+		p.out = &barWriter{w: t.rawErr}
 		p.bar = progressbar.NewOptions64(1000,
-			progressbar.OptionSetWriter(onlyWriter{t.rawErr}),
+			progressbar.OptionSetWriter(p.out),
 			progressbar.OptionSetWidth(20),
 			progressbar.OptionSetPredictTime(false),
 			progressbar.OptionSetElapsedTime(false),
@@ -76,8 +78,18 @@ func (t *Terminal) Progress(what string, unit Unit) *Progress {
 	return p
 }
 
-// onlyWriter hides that a writer is a file: progressbar would fsync the terminal.
-type onlyWriter struct{ io.Writer }
+// barWriter hides that a writer is a file: progressbar would fsync the terminal.
+type barWriter struct {
+	w     io.Writer
+	muted bool
+}
+
+func (b *barWriter) Write(p []byte) (int, error) {
+	if b.muted {
+		return len(p), nil
+	}
+	return b.w.Write(p)
+}
 
 // Set says that done of total is done (total 0: unknown), at rate per second
 // ([UnknownRate]: measure it), with extra words such as "pass 1, 3 bad sectors". It
@@ -174,7 +186,9 @@ func (p *Progress) redraw() {
 	}
 	// The bar never reaches its end by itself: progressbar would stop drawing.
 	share := int64(999 * (float64(min(p.last.done, p.last.total)) / float64(p.last.total)))
-	_ = p.bar.Set64(max(0, share)) // the text below is the part that matters
+	p.out.muted = true // Set64 would draw the new bar beside the old text
+	_ = p.bar.Set64(max(0, share))
+	p.out.muted = false
 	p.bar.Describe(cut(p.text(), room-len(" 100% [====================]  ")))
 	p.drawn = true
 }
