@@ -243,6 +243,9 @@ func (d *Dir) List(dir string) ([]Entry, error) {
 
 // SyncDir implements [Store].
 func (d *Dir) SyncDir(dir string) error {
+	if err := checkName(dir); err != nil {
+		return err
+	}
 	var first error
 	for {
 		if err := d.syncOne(dir); err != nil && (first == nil || !errors.Is(err, ErrNoFlush)) {
