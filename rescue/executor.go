@@ -40,20 +40,20 @@ type Options struct {
 type Stop uint8
 
 const (
-	// Finished: the planner had nothing more to ask for. Sectors may still be unread.
+	// Finished means: the planner had nothing more to ask for. Sectors may still be unread.
 	Finished Stop = iota
-	// Cancelled: ctx ended.
+	// Cancelled means: ctx ended.
 	Cancelled
-	// SourceGone: the source vanished, or has no medium. What was not read is untried.
+	// SourceGone means: the source vanished, or has no medium. What was not read is untried.
 	SourceGone
-	// SourceChanged: the source is not what it was: another size, or other data.
+	// SourceChanged means: the source is not what it was: another size, or other data.
 	SourceChanged
-	// DeviceFault: the source fails everything at once. The failures that showed it
+	// DeviceFault means: the source fails everything at once. The failures that showed it
 	// are untried again, since they say nothing about the medium.
 	DeviceFault
-	// NotAnswering: every reader hangs.
+	// NotAnswering means: every reader hangs.
 	NotAnswering
-	// SinkFailed: the sink refused data; [Run] returns its error.
+	// SinkFailed means: the sink refused data; [Run] returns its error.
 	SinkFailed
 )
 

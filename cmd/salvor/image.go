@@ -95,7 +95,11 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	defer source.Close()
+	defer func() {
+		if err := source.Close(); err != nil { // the image is whole; the disk was not put back as it was
+			s.term.Warn("close the source: %v", err)
+		}
+	}()
 	g.source, g.ident = source, ident
 	if o.mapFile != "" {
 		if err := g.restrict(o.mapFile); err != nil {
@@ -465,8 +469,7 @@ func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfi
 	}
 	m, err := mapOf(c, sectors)
 	if err != nil {
-		w.Pause(ctx)
-		return nil, nil, err
+		return nil, nil, errors.Join(err, w.Pause(ctx))
 	}
 	return w, m, nil
 }

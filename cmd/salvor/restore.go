@@ -138,7 +138,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // what was written is synced and compared by then
 	// The opening is recorded before the first byte leaves the image.
 	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
 		Case: c.No, Item: i.Item, Pub: custody.DataOpened{Image: i.Name, Use: custody.UseRestore},
@@ -263,8 +263,7 @@ func (s *station) openDisk(ctx context.Context, path string, size int64, serial 
 		return nil, fmt.Errorf("target: %w", err)
 	}
 	if opened.Serial != ident.Serial || opened.Name != ident.Name || opened.Bytes != ident.Bytes {
-		t.Close()
-		return nil, refuse("target "+path, "another disk has taken its place", "look at the disks and try again")
+		return nil, errors.Join(t.Close(), refuse("target "+path, "another disk has taken its place", "look at the disks and try again"))
 	}
 	return &target{medium: t, kind: custody.TargetDevice, keep: func() error { return nil }, discard: func() {}}, nil
 }
