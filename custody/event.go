@@ -145,7 +145,7 @@ func (e Event) check() error {
 	if e.Pub == nil {
 		return fmt.Errorf("%w: no public part", ErrEvent)
 	}
-	if _, err := ulid.ParseStrict(e.ID); err != nil {
+	if id, err := ulid.ParseStrict(e.ID); err != nil || id.String() != e.ID {
 		return fmt.Errorf("id: %w", ErrEvent)
 	}
 	for _, c := range []condition{

@@ -50,6 +50,9 @@ func (k Keep) String() string {
 	return strconv.Itoa(k.n) + string(k.unit)
 }
 
+// Equal reports whether both say the same.
+func (k Keep) Equal(o Keep) bool { return k == o }
+
 // MarshalText writes what String returns.
 func (k Keep) MarshalText() ([]byte, error) {
 	if k == (Keep{}) {

@@ -106,11 +106,15 @@ func (s *shopfloor) opening(no custody.CaseNo) []Entry {
 	deadline := custody.At(s.clock.now().AddDate(0, 0, 90))
 	keep, _ := custody.ParseKeep("90d")
 	return []Entry{
-		{Case: no, Pub: custody.CaseOpened{Purpose: custody.PurposeCrash, Language: custody.Dutch},
-			Private: map[string]string{"customer": "Jan <Maes> & co", "phone": "+32 470 00 00 00"}},
+		{
+			Case: no, Pub: custody.CaseOpened{Purpose: custody.PurposeCrash, Language: custody.Dutch},
+			Private: map[string]string{"customer": "Jan <Maes> & co", "phone": "+32 470 00 00 00"},
+		},
 		{Case: no, Pub: custody.AgreementRecorded{Notice: "2026-1"}},
-		{Case: no, Item: "1", Pub: custody.ItemReceived{Item: "1", Kind: custody.ItemHDD, Bytes: 1e12},
-			Private: map[string]string{"serial": "WD-WX11", "fault": "tikt"}},
+		{
+			Case: no, Item: "1", Pub: custody.ItemReceived{Item: "1", Kind: custody.ItemHDD, Bytes: 1e12},
+			Private: map[string]string{"serial": "WD-WX11", "fault": "tikt"},
+		},
 		{Case: no, Pub: custody.DeadlineSet{Deadline: deadline, Keep: keep}},
 	}
 }
@@ -135,8 +139,10 @@ func (s *shopfloor) started(no custody.CaseNo, image string) Entry {
 func (s *shopfloor) startImage(t testing.TB, no custody.CaseNo, image string) {
 	t.Helper()
 	s.append(t, s.started(no, image),
-		Entry{Case: no, Item: "1", Pub: custody.KeyWrapped{Image: image, Session: 1, SessionID: custody.SessionID{9},
-			Keystore: "v1", File: "keystore/" + string(no) + "/" + image + "/0001.age", SHA256: custody.Hash{7}, Recipients: []string{"k1", "k2"}}})
+		Entry{Case: no, Item: "1", Pub: custody.KeyWrapped{
+			Image: image, Session: 1, SessionID: custody.SessionID{9},
+			Keystore: "v1", File: "keystore/" + string(no) + "/" + image + "/0001.age", SHA256: custody.Hash{7}, Recipients: []string{"k1", "k2"},
+		}})
 }
 
 func (s *shopfloor) erase(t testing.TB, no custody.CaseNo, image string) {

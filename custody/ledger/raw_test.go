@@ -35,19 +35,7 @@ func (s *shopfloor) raw(t testing.TB) *sql.DB {
 // back: what somebody does who knows the schema.
 func withoutRails(t testing.TB, db *sql.DB, statements ...string) {
 	t.Helper()
-	rails := make(map[string]string)
-	rows, err := db.Query(`SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for rows.Next() {
-		var name, text string
-		if err := rows.Scan(&name, &text); err != nil {
-			t.Fatal(err)
-		}
-		rails[name] = text
-	}
-	rows.Close()
+	rails := guardRails(t, db)
 	for name := range rails {
 		run(t, db, `DROP TRIGGER `+name)
 	}
@@ -57,6 +45,22 @@ func withoutRails(t testing.TB, db *sql.DB, statements ...string) {
 	for _, text := range rails {
 		run(t, db, text)
 	}
+}
+
+// guardRails returns the triggers of a file by name.
+func guardRails(t testing.TB, db *sql.DB) map[string]string {
+	t.Helper()
+	rails := make(map[string]string)
+	err := each(context.WithoutCancel(t.Context()), db, func(scan func(...any) error) error {
+		var name, text string
+		err := scan(&name, &text)
+		rails[name] = text
+		return err
+	}, `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rails
 }
 
 func run(t testing.TB, db *sql.DB, statement string) {
@@ -94,8 +98,10 @@ func busyShopfloor(t testing.TB) *shopfloor {
 	if err := s.SaveAttest(t.Context(), "a1", two, "image-01", note); err != nil {
 		t.Fatal(err)
 	}
-	s.append(t, Entry{Case: two, Pub: custody.AttestIssued{Attest: "a1", SHA256: sha256Of(note), Image: "image-01",
-		Keys: custody.KeysComplete, Media: custody.MediaRaw}})
+	s.append(t, Entry{Case: two, Pub: custody.AttestIssued{
+		Attest: "a1", SHA256: sha256Of(note), Image: "image-01",
+		Keys: custody.KeysComplete, Media: custody.MediaRaw,
+	}})
 	if err := s.ErasePrivate(t.Context(), testOp, two); err != nil {
 		t.Fatal(err)
 	}
