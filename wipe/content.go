@@ -13,21 +13,21 @@ import (
 
 // look sees whether a file is still the one that was planned, and records when it
 // is not. It reports whether there is anything of ours to work on.
-func (r *run) look(d *dir, f *FileJob) (inode, bool, error) {
+func look(d *dir, f *FileJob) (bool, error) {
 	if d == nil {
 		f.Change = Gone
-		return inode{}, false, nil
+		return false, nil
 	}
 	id, err := d.stat(f.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Change = Gone
-		return inode{}, false, nil
+		return false, nil
 	case err != nil:
-		return inode{}, false, explain(err)
+		return false, explain(err)
 	case !f.is(id):
 		f.Change = Replaced
-		return inode{}, false, nil
+		return false, nil
 	}
 	switch {
 	case id.links != 1:
@@ -37,7 +37,7 @@ func (r *run) look(d *dir, f *FileJob) (inode, bool, error) {
 	case id.size > max(f.Size, f.End):
 		f.Change = Grown
 	}
-	return id, true, nil
+	return true, nil
 }
 
 // overwrite puts the stream over every file, from where an earlier run stopped.
@@ -84,7 +84,7 @@ func (r *run) overwrite(ctx context.Context) error {
 // cover overwrites one file in place, from f.Done on. When it returns nil, all of
 // it but f.Bad is overwritten and durable.
 func (r *run) cover(ctx context.Context, d *dir, s *site, f *FileJob, what string) error {
-	_, there, err := r.look(d, f)
+	there, err := look(d, f)
 	if err != nil || !there {
 		return err
 	}
@@ -129,7 +129,7 @@ func (r *run) cover(ctx context.Context, d *dir, s *site, f *FileJob, what strin
 			f.Done = to
 			return r.save(ctx)
 		},
-		fullIsBad: r.o.UnlinkFailed,
+		giveUp: r.o.UnlinkFailed,
 	}
 	err = o.run(ctx)
 	if err != nil && r.o.UnlinkFailed && sortError(err) == medium {
@@ -230,7 +230,7 @@ func (r *run) failed(p Place, f *FileJob) bool {
 // still exists, so that the blocks cannot belong to anything else.
 func (r *run) verify(ctx context.Context, d *dir, s *site, f *FileJob, what string) error {
 	f.Facts, f.After = Facts{}, nil
-	_, there, err := r.look(d, f)
+	there, err := look(d, f)
 	if err != nil {
 		return err
 	}
@@ -257,7 +257,7 @@ func (r *run) verify(ctx context.Context, d *dir, s *site, f *FileJob, what stri
 
 	c := comparing{
 		file: h, stream: NewStream(r.job.StreamKey, f.Lane), spans: within(spans, f.End),
-		budget: &r.budget, alive: s.alive,
+		budget: &r.budget, giveUp: r.o.UnlinkFailed, alive: s.alive,
 		told: func(n int64) { r.tell(what, n) },
 	}
 	if s.raw && f.Map.Same(l.Map) && !f.Map.unsure() && !l.unsure() {

@@ -33,7 +33,6 @@ type inode struct {
 }
 
 func (i inode) regular() bool { return i.mode&unix.S_IFMT == unix.S_IFREG }
-func (i inode) isDir() bool   { return i.mode&unix.S_IFMT == unix.S_IFDIR }
 
 // openDir walks from root to name, one component after the other, and refuses
 // whatever is not a plain directory. os.Root alone would follow symbolic links
@@ -101,7 +100,7 @@ func (d *dir) open(name string, flags int) (*os.File, inode, error) {
 	// The descriptor is kept in blocking mode on purpose: os.NewFile would hand
 	// one that is not to the poller, which regular files do not have.
 	if err := unix.SetNonblock(fd, false); err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, inode{}, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), name)

@@ -130,6 +130,41 @@ func TestFaultsOfTheStorage(t *testing.T) {
 	}
 }
 
+// TestADyingDeviceIsNotTriedForever: a device that fails everywhere ends the run,
+// unless it is to go on at any price.
+func TestADyingDeviceIsNotTriedForever(t *testing.T) {
+	s := shape{segments: []int{12 << 20}, keys: 1}
+	im := s.put(t, t.TempDir())
+	m := &memory{}
+	o := options(m)
+	tried := 0
+	o.before = func(s step) error {
+		if s.act == actWrite && s.name == "000000.seg" {
+			tried++
+			return unix.EIO
+		}
+		return nil
+	}
+	e, err := Run(t.Context(), im.target, im.plan(t), o)
+	mustBe(t, err, ErrDevice)
+	mustBe(t, err, unix.EIO)
+	if tried > 4*maxBad {
+		t.Errorf("%d tries", tried)
+	}
+	if got := Classify(e); got.Media != MediaFailed {
+		t.Errorf("%s", got.Media)
+	}
+	o.UnlinkFailed = true
+	e, err = Run(t.Context(), im.target, m.last(t), o)
+	check(t, err)
+	if got := Classify(e); got.Media != MediaFailed || Total(e.Files).Unwritten < 12<<20 {
+		t.Errorf("%s with %d bytes unwritten", got.Media, Total(e.Files).Unwritten)
+	}
+	if n := len(m.saved[len(m.saved)-1]); n > 64<<10 {
+		t.Errorf("a journal of %d bytes: bad neighbours are not joined", n)
+	}
+}
+
 func onlyFor(a act, name string, errno error) before {
 	return func(s step) error {
 		if s.act == a && (name == "" || s.name == name) {

@@ -93,6 +93,11 @@ type Span struct {
 	Len int64 `json:"len"`
 }
 
+// Untouched reports whether nothing was destroyed by the job yet. Such a job may
+// be dropped and planned anew, and should be: what it recorded may have changed
+// since.
+func (j *Job) Untouched() bool { return j.Stage == Planned && !j.KeysBegun }
+
 // Journal keeps a job. Save returns only when the job is durable; after an error
 // the job counts as not saved. The purge cannot go on without its journal: an
 // error from Save ends the run.

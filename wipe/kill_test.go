@@ -101,7 +101,7 @@ func child() {
 	}
 }
 
-var killed = shape{segments: []int{9 << 20, 70000}, keys: 2}
+var killed = shape{segments: []int{3 << 20, 70000}, keys: 2}
 
 // TestKilledAtAnyMomentItResumesAndClaimsNoMore kills the erase at every one of
 // its steps, kills the resumed run again at a random one, and lets the third end
@@ -109,7 +109,7 @@ var killed = shape{segments: []int{9 << 20, 70000}, keys: 2}
 // be the best one and no old block be left.
 func TestKilledAtAnyMomentItResumesAndClaimsNoMore(t *testing.T) {
 	asRoot(t)
-	d := newDisk(t, 40, "", "mkfs.ext4", "-q", "-F")
+	d := newDisk(t, 24, "", "mkfs.ext4", "-q", "-F")
 	self, err := os.Executable()
 	check(t, err)
 	old := [][]byte{killed.content("0001.age"), killed.content("0002.age")}
@@ -155,7 +155,7 @@ func TestKilledAtAnyMomentItResumesAndClaimsNoMore(t *testing.T) {
 		return j
 	}
 
-	steps, times := 0, 0
+	var steps, times int
 	once := func(n, again int, how string) (ended bool) {
 		times++
 		im := killed.put(t, d.mnt)

@@ -64,15 +64,15 @@ type overwriting struct {
 
 	// bad is told of every range that the device refused.
 	bad func(Span)
-	// budget is how many pieces may still be tried alone; when it is used up, a
-	// chunk that fails is given up whole.
+	// budget is how many pieces may still fail alone. When it is used up the pass
+	// ends with ErrDevice, or, with giveUp, gives up whole chunks.
 	budget *int
+	// giveUp goes on at any price: what there is no space for is given up too.
+	giveUp bool
 	// alive is asked after a failure, before smaller pieces are tried.
 	alive func() error
 	// durable is told, in order, offsets before which everything is durable.
 	durable func(int64) error
-	// fullIsBad gives up ranges for which there is no space.
-	fullIsBad bool
 }
 
 // run overwrites. Making the stream, writing it and flushing what was written go
@@ -183,17 +183,20 @@ func (o *overwriting) write(ctx context.Context, p []byte, off int64) error {
 		return nil
 	}
 	switch kind := sortError(err); {
-	case kind == full && o.fullIsBad:
+	case kind == full && o.giveUp:
 		o.bad(Span{off, int64(len(p))})
 		return nil
 	case kind != medium:
 		return fmt.Errorf("overwrite %s: %w", o.to.name, err)
 	}
-	if err := o.alive(); err != nil {
-		return fmt.Errorf("overwrite %s: %w", o.to.name, err)
+	if gone := o.alive(); gone != nil {
+		return fmt.Errorf("overwrite %s: %w", o.to.name, gone)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if *o.budget <= 0 && !o.giveUp {
+		return fmt.Errorf("overwrite %s: %w: %w", o.to.name, ErrDevice, err)
 	}
 	if int64(len(p)) <= o.to.unit || *o.budget <= 0 {
 		*o.budget--
@@ -216,6 +219,7 @@ type comparing struct {
 	spans   []Span
 	extents []extent // where the spans lie on the device
 	budget  *int
+	giveUp  bool // go on when budget is used up
 	alive   func() error
 	told    func(n int64) // bytes compared through the file
 }
@@ -333,11 +337,14 @@ func (c *comparing) fetch(ctx context.Context, from *handle, p []byte, off int64
 	case sortError(err) != medium:
 		return fmt.Errorf("read back %s: %w", from.name, err)
 	}
-	if err := c.alive(); err != nil {
-		return fmt.Errorf("read back %s: %w", from.name, err)
+	if gone := c.alive(); gone != nil {
+		return fmt.Errorf("read back %s: %w", from.name, gone)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if *c.budget <= 0 && !c.giveUp {
+		return fmt.Errorf("read back %s: %w: %w", from.name, ErrDevice, err)
 	}
 	if int64(len(p)) <= from.unit || *c.budget <= 0 {
 		*c.budget--

@@ -38,6 +38,8 @@ type site struct {
 	block int64  // unit in which space is handed out, bytes
 	node  string // path of the block device; empty when there is none
 	raw   bool   // node holds the blocks at the offsets that FIEMAP tells
+
+	journals bool // an ext4 that journals content
 }
 
 // siteOf finds out what storage a directory lies on.
@@ -70,9 +72,10 @@ func siteOf(d *dir, above []string) (site, error) {
 	if st.Flags&unix.ST_RDONLY != 0 {
 		s.ReadOnly = true
 	}
-	s.block = min(max(int64(st.Bsize), 512), 1<<20)
+	s.block = min(max(st.Bsize, 512), 1<<20)
 
 	s.device(d)
+	s.journals = s.FS == "ext4" && journalsData(&s)
 	s.Snapshots = snapshots(d, s.mount, above)
 	return s, nil
 }
@@ -125,7 +128,7 @@ func openNode(node string, dev uint64) (*os.File, error) {
 		err = unix.SetNonblock(fd, false)
 	}
 	if err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, &fs.PathError{Op: "open", Path: node, Err: err}
 	}
 	return os.NewFile(uintptr(fd), node), nil
@@ -152,11 +155,11 @@ func layers(sys string) (virtual []string, rotating Answer) {
 	}
 	below, _ := filepath.Glob(filepath.Join(sys, "slaves", "*"))
 	for i, b := range below {
-		real, err := filepath.EvalSymlinks(b)
+		lower, err := filepath.EvalSymlinks(b)
 		if err != nil {
 			return virtual, NotKnown
 		}
-		v, r := layers(real)
+		v, r := layers(lower)
 		for _, l := range v {
 			if !slices.Contains(virtual, l) {
 				virtual = append(virtual, l)
@@ -337,7 +340,7 @@ func attributesOf(f *os.File, s *site) attributes {
 	}
 	switch s.FS {
 	case "ext4":
-		a.journal = a.journal || err != nil || journalsData(s)
+		a.journal = a.journal || err != nil || s.journals
 	case "xfs":
 		// struct fsxattr: flags, extent size, extents, project, CoW extent size, padding.
 		var x [7]uint32

@@ -14,29 +14,45 @@ import (
 // idle returns ErrInUse when somebody has one of the files open, mapped, or a
 // loop device standing on it. Nothing of the job may be open when it is called.
 //
-// Three looks are taken, since each sees what the others do not: a lease, which
-// the kernel grants only when no one else has the file open; the descriptors and
-// mappings of every process that may be looked at; and the loop devices, which no
-// process holds open.
+// The kernel grants a write lease only on a file that nobody else has open, and a
+// mapping or a loop device holds its file open too: where every lease is granted,
+// nobody on this machine uses the files. Where the file system has no leases, the
+// descriptors and mappings of every process that may be looked at are searched,
+// and the loop devices.
 func idle(all ...watched) error {
 	wanted := make(map[inodeKey]string)
 	names := make(map[string]bool)
+	certain := true
+	var busy *FileError
 	for _, w := range all {
 		for _, f := range w.files {
-			if leases(w.fs) {
-				if err := leased(w.dir, f.Name); err != nil {
-					return &FileError{f.Name, err}
-				}
-			}
 			wanted[inodeKey{w.dir.id.dev, f.Inode}] = f.Name
 			names[f.Name] = true
+			if busy != nil {
+				continue
+			}
+			granted := false
+			if leases(w.fs) {
+				var err error
+				if granted, err = leased(w.dir, f.Name); err != nil {
+					busy = &FileError{f.Name, err}
+				}
+			}
+			certain = certain && granted
 		}
 	}
+	if certain {
+		return nil
+	}
+	// Also when a lease was refused: to say by whom.
 	if name, pid := openedBy(wanted, names); pid != 0 {
 		return &FileError{name, fmt.Errorf("process %d has it open: %w", pid, ErrInUse)}
 	}
 	if name, loop := loopOn(wanted, names); loop != "" {
 		return &FileError{name, fmt.Errorf("%s stands on it: %w", loop, ErrInUse)}
+	}
+	if busy != nil {
+		return busy
 	}
 	return nil
 }
@@ -60,27 +76,29 @@ func leases(fstype string) bool {
 	return false
 }
 
-func leased(d *dir, name string) error {
+// leased reports whether a write lease on a file was granted. Refused means that
+// somebody has it open.
+func leased(d *dir, name string) (bool, error) {
 	f, id, err := d.open(name, unix.O_RDONLY)
 	if errors.Is(err, unix.ENOENT) {
-		return nil
+		return true, nil // nobody opens what has no name any more
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	if !id.regular() {
-		return nil
+		return false, nil
 	}
 	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		return fmt.Errorf("it is open elsewhere: %w", ErrInUse)
-	case err == nil:
-		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+		return false, fmt.Errorf("it is open elsewhere: %w", ErrInUse)
+	case err != nil:
+		return false, nil // no leases here, or not for this user: the other looks remain
 	}
-	// Any other error: no leases here, or not for this user. The other looks remain.
-	return nil
+	_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	return true, nil
 }
 
 // openedBy finds a process that has a wanted file open or mapped.

@@ -141,7 +141,7 @@ func (r *run) scan(ctx context.Context, s *site, found map[string]bool, facts *R
 	defer mem.free()
 
 	r.report("residue", 0, size)
-	c := comparing{budget: &r.budget, alive: s.alive}
+	c := comparing{budget: &r.budget, giveUp: true, alive: s.alive}
 	for p := range pieces([]Span{{0, size}}, 0) {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -45,8 +45,8 @@ type Progress struct {
 	Total int64  // bytes
 }
 
-// maxBad is how many pieces that fail are tried alone in one run. A device with
-// more bad sectors is given up in whole chunks there.
+// maxBad is how many sectors may fail in one run. A device with more of them needs
+// a person, and would keep an unattended run for days.
 const maxBad = 4096
 
 // run is one walk of a job over its target.

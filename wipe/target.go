@@ -63,10 +63,13 @@ var (
 	ErrNotErased = errors.New("not everything was erased")
 	// ErrJob: the job cannot be used for this target.
 	ErrJob = errors.New("the erase job does not fit")
-	// ErrNoSpace, ErrVanished and ErrDevice stop a run; the job can be resumed.
-	ErrNoSpace  = errors.New("no space left to overwrite")
+	// ErrNoSpace: the file system writes to new blocks and has none left.
+	ErrNoSpace = errors.New("no space left to overwrite")
+	// ErrVanished: the storage went away in the middle; run the job again.
 	ErrVanished = errors.New("the storage went away")
-	ErrDevice   = errors.New("the device fails too often")
+	// ErrDevice: thousands of sectors failed. Run the job again, or end it with
+	// Options.UnlinkFailed and destroy the device.
+	ErrDevice = errors.New("the device fails too often")
 )
 
 // FileError says which file of a target an error is about. Name is one of
