@@ -123,7 +123,7 @@ func explain(err error) error {
 		return err
 	}
 	if errors.Is(err, ui.ErrInterrupted) || errors.Is(err, context.Canceled) {
-		return &ui.Error{Code: ui.Interrupted, What: "interrupted", Hint: "repeat the command to go on", Err: err}
+		return &ui.Error{Code: ui.Interrupted, What: "interrupted", Why: "nothing that was acknowledged is lost", Hint: "repeat the command to go on", Err: err}
 	}
 	for _, v := range verdicts() {
 		if errors.Is(err, v.err) {
