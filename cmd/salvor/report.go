@@ -195,7 +195,7 @@ func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOpti
 			return nil, err
 		}
 		sum := sha256.Sum256(record.Note)
-		paper := report.AttestPaper{Head: head, Attest: a, Signer: n.Sigs[0].Name, SHA256: hex.EncodeToString(sum[:]), Names: names, Foot: foot}
+		paper := report.AttestPaper{Head: head, Attest: a, Signer: n.Sigs[0].Name, SHA256: hex.EncodeToString(sum[:]), Names: names, Foot: foot, Note: string(record.Note)}
 		text, err := render(paper, o.format)
 		if err != nil {
 			return nil, err

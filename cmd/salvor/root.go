@@ -131,6 +131,14 @@ has come, with a signed attest of what was proved.`,
 	root.AddCommand(newVersion(p))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.Short = "the completion script for bash, zsh, fish or powershell"
+		case "help":
+			c.Short = "help for a command"
+		}
+	}
 	finish(root)
 	return root
 }
@@ -160,7 +168,7 @@ func finish(cmd *cobra.Command) {
 	}
 	single := func(f *pflag.Flag) {
 		if _, many := f.Value.(pflag.SliceValue); !many {
-			f.Value = &once{Value: f.Value}
+			f.Value = &once{Value: f.Value, name: valueName(f)}
 		}
 	}
 	cmd.LocalNonPersistentFlags().VisitAll(single)
@@ -174,7 +182,46 @@ func finish(cmd *cobra.Command) {
 // the one that was meant.
 type once struct {
 	pflag.Value
+	name  string // what the help calls the value
 	given bool
+}
+
+// Type implements [pflag.Value]; the help shows it behind the flag.
+func (o *once) Type() string {
+	if o.name != "" {
+		return o.name
+	}
+	return o.Value.Type()
+}
+
+// valueName says what stands behind a flag: "--keep TIME".
+func valueName(f *pflag.Flag) string {
+	switch f.Name {
+	case "state":
+		return "DIR"
+	case "as":
+		return "LOGIN"
+	case "keep", "within":
+		return "TIME"
+	case "case", "image", "station", "kind", "purpose", "format", "lang", "language", "label", "verify":
+		return strings.ToUpper(f.Name)
+	case "review", "agreement", "training", "date":
+		return "DATE"
+	case "map", "out", "identity", "passphrase-file":
+		return "FILE"
+	case "name", "customer", "shop", "vault", "passphrase-credential":
+		return "NAME"
+	case "passphrase-fd":
+		return "N"
+	case "confirm-serial":
+		return "SERIAL"
+	case "timezone":
+		return "ZONE"
+	}
+	if f.Value.Type() == "string" {
+		return "TEXT"
+	}
+	return ""
 }
 
 // Set implements [pflag.Value].

@@ -403,6 +403,7 @@ type AttestPaper struct {
 	Attest Attest            `json:"attest"`
 	Signer string            `json:"signer"`          // name of the station's key that signed it; empty: not signed
 	SHA256 string            `json:"sha256"`          // of the whole signed note, 64 hexadecimal digits
+	Note   string            `json:"note,omitempty"`  // the signed note itself, for [OpenAttest]; text papers leave it out
 	Names  map[string]string `json:"names,omitempty"` // operator id → name, joined only for printing
 	Foot   Foot              `json:"foot"`
 }
