@@ -44,9 +44,8 @@ type Class struct {
 	// VirtualDevice: the block device is itself virtual, so the class speaks of
 	// a virtual device. Every paper must say so beside the class.
 	VirtualDevice bool `json:"virtual_device,omitempty"`
-	// NotCovered lists what the class does not speak of: BeyondFlash,
-	// BeyondSnapshots, BeyondServer, or the kind of a virtual layer as in
-	// Place.Virtual.
+	// NotCovered lists what the class does not speak of, each one of the Beyond
+	// constants or the kind of a virtual layer as in Place.Virtual.
 	NotCovered []string `json:"not_covered,omitempty"`
 }
 
@@ -55,7 +54,7 @@ type Class struct {
 const (
 	BecauseUnfinished = "the erase is not finished"
 	BecauseNothing    = "no file was overwritten"
-	BecauseMissing    = "files of the image are missing"
+	BecauseMissing    = "files of the image are missing" // or parts of them
 	BecauseChanged    = "a file changed while it was erased"
 	BecauseUnwritten  = "not every byte was overwritten"
 	BecauseUnread     = "not every byte was read back as it was written"
@@ -101,6 +100,10 @@ const (
 	BeyondFlash     = "spare blocks of flash"
 	BeyondSnapshots = "snapshots that the storage does not report"
 	BeyondServer    = "what lies behind the file system"
+	// BeyondEarlier: copies that the file system made on its own before the erase,
+	// in a journal or when it moved a file. Only a look at the whole device that
+	// found none takes this off the list.
+	BeyondEarlier = "old content elsewhere on the storage"
 )
 
 // Classify is the one function that turns evidence into a class. It is pure.
@@ -124,6 +127,9 @@ func Classify(e Evidence) Class {
 		}
 	}
 	c.leaveOut(BeyondSnapshots)
+	if x := e.Residue; !x.Done || x.Found != 0 || x.Keys != 0 || x.Unread != 0 {
+		c.leaveOut(BeyondEarlier)
+	}
 	return c
 }
 
@@ -176,7 +182,7 @@ func classifyMedia(e Evidence, c *Class) MediaClass {
 	if len(e.Files) == 0 {
 		v.atMost(MediaFailed, BecauseNothing)
 	}
-	if e.Missing != 0 {
+	if e.Missing != 0 || e.Lost != 0 {
 		v.atMost(MediaFailed, BecauseMissing)
 	}
 	for _, f := range e.Files {

@@ -75,7 +75,7 @@ var (
 // classes, written down a second time as plain conditions.
 func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 	sizes := []int{
-		len(allKinds), len(allStages) + 3 /* missing, strays, residue */, 2 /* changed */, 2 /* written */, 2 /* unwritten */, 3, /* equal */
+		len(allKinds), len(allStages) + 4 /* missing, lost, strays, residue */, 2 /* changed */, 2 /* written */, 2 /* unwritten */, 3, /* equal */
 		2 /* different */, 2 /* unreadable */, 2 /* past cache */, 5 /* raw */, 2 /* before known */, 4, /* after */
 		2*len(doubts) - 1, 2, /* snapshots */
 	}
@@ -85,8 +85,10 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 		case 0:
 			e.Missing = 1
 		case 1:
-			e.Strays = 1
+			e.Lost = 1
 		case 2:
+			e.Strays = 1
+		case 3:
 			e.Residue.Found = 1
 		default:
 			e.Stage = allStages[c[1]]
@@ -139,7 +141,7 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 		finished := e.Stage == Verified || e.Stage == Unlinked || e.Stage == Attested
 		everyByte := c[3] == 0 && c[4] == 0 && c[5] == 0 && c[6] == 0 && c[7] == 0
 		rawRead, rawWrong := c[9] == 1, c[9] >= 2
-		failed := !finished || c[2] == 1 || !everyByte || rawWrong || e.Missing == 1
+		failed := !finished || c[2] == 1 || !everyByte || rawWrong || e.Missing == 1 || e.Lost == 1
 		samePlace := c[10] == 1 && c[11] == 1
 		doubt := c[8] == 0 || c[13] == 1 || e.Strays == 1 || e.Residue.Found == 1 ||
 			c[12] > 0 && (c[12] < len(doubts) || f.After != nil)
@@ -274,10 +276,12 @@ func TestClassifySaysWhatItDoesNotCover(t *testing.T) {
 		virtual bool
 		want    []string
 	}{
-		{"spinning disk", Evidence{Vault: disk, Keystore: disk}, false, []string{BeyondSnapshots}},
-		{"flash", Evidence{Vault: Place{Kind: InPlace, Rotating: No}, Keystore: disk}, false, []string{BeyondFlash, BeyondSnapshots}},
-		{"keys on a virtual disk", Evidence{Vault: disk, Keystore: Place{Kind: InPlace, Virtual: []string{"dm", "loop"}}}, true, []string{"dm", "loop", BeyondFlash, BeyondSnapshots}},
-		{"share", Evidence{Vault: Place{Kind: Somewhere}, Keystore: disk}, false, []string{BeyondFlash, BeyondServer, BeyondSnapshots}},
+		{"spinning disk", Evidence{Vault: disk, Keystore: disk}, false, []string{BeyondSnapshots, BeyondEarlier}},
+		{"flash", Evidence{Vault: Place{Kind: InPlace, Rotating: No}, Keystore: disk}, false, []string{BeyondFlash, BeyondSnapshots, BeyondEarlier}},
+		{"keys on a virtual disk", Evidence{Vault: disk, Keystore: Place{Kind: InPlace, Virtual: []string{"dm", "loop"}}}, true, []string{"dm", "loop", BeyondFlash, BeyondSnapshots, BeyondEarlier}},
+		{"share", Evidence{Vault: Place{Kind: Somewhere}, Keystore: disk}, false, []string{BeyondFlash, BeyondServer, BeyondSnapshots, BeyondEarlier}},
+		{"looked through", Evidence{Vault: disk, Keystore: disk, Residue: ResidueFacts{Done: true}}, false, []string{BeyondSnapshots}},
+		{"looked through in part", Evidence{Vault: disk, Keystore: disk, Residue: ResidueFacts{Done: true, Unread: 512}}, false, []string{BeyondSnapshots, BeyondEarlier}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Classify(c.e)

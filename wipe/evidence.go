@@ -24,7 +24,8 @@ type Evidence struct {
 	Keys     []FileEvidence `json:"keys"`  // key files that were at hand
 	Files    []FileEvidence `json:"files"` // the image's files
 
-	Missing int          `json:"missing"` // segments that should have been there
+	Missing int          `json:"missing"` // files that should have been there
+	Lost    int64        `json:"lost"`    // bytes that the files were shorter than at the seal
 	Strays  int          `json:"strays"`  // files that salvor did not write, left alone
 	Residue ResidueFacts `json:"residue"`
 
@@ -37,7 +38,7 @@ func (j *Job) Evidence() Evidence {
 		Job: j.ID, UUID: j.UUID, StreamKey: j.StreamKey, Stage: j.Stage, Begun: j.Begun, Ended: j.Ended,
 		Vault: j.Vault, Keystore: j.Keystore,
 		KeyFacts: j.KeyFacts, Keys: evidenceOf(j.Keys), Files: evidenceOf(j.Files),
-		Missing: j.Missing, Strays: len(j.StrayNames), Residue: j.Residue,
+		Missing: j.Missing, Lost: j.Lost, Strays: len(j.StrayNames), Residue: j.Residue,
 		DirsRemoved: slices.Clone(j.DirsRemoved),
 	}
 }

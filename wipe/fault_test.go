@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -379,23 +380,23 @@ func TestProgressIsRecordedOnlyWhenItIsDurable(t *testing.T) {
 	j := im.plan(t)
 	m := &memory{}
 	o := options(m)
-	var last, covered int64
+	var last, covered atomic.Int64 // writing and flushing go on side by side
 	saves := 0
 	o.before = func(s step) error {
 		switch {
 		case s.name != "000000.seg":
 		case s.act == actWrite:
-			last = s.off
+			last.Store(s.off)
 		case s.act == actSync:
 			// The flush covers at least everything before the newest write.
-			covered = last
+			covered.Store(last.Load())
 		}
 		return nil
 	}
 	m.fail = func(int) error {
 		if j.Stage == Overwrite && !j.Files[0].Read {
-			if d := j.Files[0].Done; d > covered+chunkSize {
-				t.Errorf("%d bytes recorded, %d flushed", d, covered)
+			if d := j.Files[0].Done; d > covered.Load()+chunkSize {
+				t.Errorf("%d bytes recorded, %d flushed", d, covered.Load())
 			}
 			saves++
 		}

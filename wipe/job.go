@@ -49,6 +49,7 @@ type Job struct {
 	// personal data and never go into an attest.
 	StrayNames []string `json:"stray_names,omitempty"`
 	Missing    int      `json:"missing,omitempty"` // segments that should be there and are not
+	Lost       int64    `json:"lost,omitempty"`    // bytes that the files are shorter than at the seal
 
 	Markers []Marker     `json:"markers,omitempty"` // samples of the old content, for Options.Residue
 	Residue ResidueFacts `json:"residue,omitzero"`

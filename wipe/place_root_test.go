@@ -54,7 +54,7 @@ func TestClassIsRightOnRealFileSystems(t *testing.T) {
 			},
 		},
 		{
-			name: "ext4 after a segment was replaced by rename", mib: 64, mkfs: ext4, media: MediaNotAssured, key: KeyComplete, reason: BecauseLate, left: "some",
+			name: "ext4 after a segment was replaced by rename", mib: 64, mkfs: ext4, media: MediaNotAssured, key: KeyPartial, reason: BecauseLate, left: "some",
 			shape: shape{segments: normal.segments, keys: 2, born: time.Now().Add(-time.Hour)},
 			prepare: func(t *testing.T, _ *disk, im *image) {
 				shell(t, "cp", seg(im), im.path("tmp"))
@@ -68,6 +68,15 @@ func TestClassIsRightOnRealFileSystems(t *testing.T) {
 				shell(t, "cp", seg(im), im.path("tmp"))
 				shell(t, "sync")
 				shell(t, "mv", im.path("tmp"), seg(im))
+			},
+		},
+		{
+			name: "ext4 after a key was replaced by rename", mib: 64, mkfs: ext4, media: MediaNotAssured, key: KeyPartial, reason: BecauseKeyStorage, left: "some",
+			shape: shape{segments: normal.segments, keys: 2, born: time.Now().Add(-time.Hour)},
+			prepare: func(t *testing.T, _ *disk, im *image) {
+				shell(t, "cp", im.path(testKeyDir+"/0001.age"), im.path("tmp"))
+				shell(t, "sync")
+				shell(t, "mv", im.path("tmp"), im.path(testKeyDir+"/0001.age"))
 			},
 		},
 		{name: "ext4 with small files inline", mib: 64, mkfs: append(ext4, "-O", "inline_data", "-I", "256"), media: MediaNotAssured, key: KeyComplete, reason: BecauseInline},

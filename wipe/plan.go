@@ -166,17 +166,17 @@ func aboveOf(root *os.Root, name string) []string {
 // sighting is what the marks of an image's files say together.
 type sighting struct {
 	identified bool
-	sessions   map[[16]byte]bool
+	sessions   map[[16]byte]mark // the earliest segment of each
 }
 
 func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site) (sighting, error) {
-	seen := sighting{sessions: make(map[[16]byte]bool)}
+	seen := sighting{sessions: make(map[[16]byte]mark)}
 	names, err := d.names()
 	if err != nil {
 		return seen, fmt.Errorf("list %s: %w", t.Dir, err)
 	}
 	slices.Sort(names)
-	highest, segments := -1, 0
+	highest, segments, stored := -1, 0, int64(0)
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return seen, err
@@ -195,11 +195,16 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site) (sightin
 			}
 			seen.identified = true
 			if m.session != [16]byte{} {
-				seen.sessions[m.session] = true
+				if first, ok := seen.sessions[m.session]; !ok || m.created.Before(first.created) {
+					seen.sessions[m.session] = *m
+				}
 			}
 		}
 		f.Lane = uint64(len(j.Files)) + 1
 		j.Files = append(j.Files, f)
+		if name != sealName {
+			stored += f.Size
+		}
 		if n, ok := segmentNumber(name); ok {
 			highest = max(highest, n)
 			segments++
@@ -208,6 +213,7 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site) (sightin
 	if len(j.Files) == 0 {
 		return seen, fmt.Errorf("%s is empty: %w", t.Dir, ErrMissing)
 	}
+	j.Lost = max(0, t.Stored-stored)
 	j.Missing = max(highest+1, t.Segments) - segments
 	if !slices.ContainsFunc(j.Files, func(f FileJob) bool { return f.Name == superblockName }) {
 		j.Missing++
@@ -352,12 +358,18 @@ func (t *Target) here(k KeyCopy) bool { return k.Keystore == "" || k.Keystore ==
 
 // account compares the key files that are there with those the ledger recorded. It
 // returns how many are what was recorded.
-func (j *Job) account(t Target, sessions map[[16]byte]bool) (matched int, err error) {
+func (j *Job) account(t Target, sessions map[[16]byte]mark) (matched int, err error) {
 	k := &j.KeyFacts
 	recorded := make(map[string][]Digest) // by file; a file wrapped anew has several
 	var here []string
 	elsewhere := make(map[[2]string]bool)
 	unknown := 0
+	needed := make(map[string]mark)
+	for _, c := range t.ExpectedKeys {
+		if m, ok := sessions[c.Session]; ok && t.here(c) {
+			needed[c.File] = m
+		}
+	}
 	for _, c := range t.ExpectedKeys {
 		if c.Session == [16]byte{} {
 			unknown++
@@ -379,9 +391,14 @@ func (j *Job) account(t Target, sessions map[[16]byte]bool) (matched int, err er
 	k.Sessions = max(0, len(sessions)-unknown)
 
 	there := make(map[string]bool)
-	for _, f := range j.Keys {
+	for i := range j.Keys {
+		f := &j.Keys[i]
 		there[f.Name] = true
 		sums, known := recorded[f.Name]
+		// A key file is made before the first segment that needs it.
+		if m, ok := needed[f.Name]; ok && m.late(f.Birth) {
+			f.Map.Late = true
+		}
 		switch {
 		case !known:
 			k.Unrecorded++

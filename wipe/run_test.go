@@ -530,6 +530,21 @@ func TestMissingSegmentsAreNeverErased(t *testing.T) {
 	}
 }
 
+func TestAShortenedSegmentIsNeverErased(t *testing.T) {
+	im := plain.put(t, t.TempDir())
+	im.target.Stored = 2*markBlock + 2*markBlock + 5<<20 + 70000
+	if j := im.plan(t); j.Lost != 0 || j.Reach().Media == MediaFailed {
+		t.Fatalf("%d bytes lost of a whole image, %q", j.Lost, j.Reach().Reasons)
+	}
+	// Its blocks went back to the file system with what they held.
+	check(t, os.Truncate(im.path(testDir+"/000000.seg"), 1<<20))
+	e, err := Run(t.Context(), im.target, im.plan(t), options(&memory{}))
+	mustBe(t, err, ErrNotErased)
+	if c := Classify(e); e.Lost != 4<<20+markBlock || c.Media != MediaFailed || !slices.Contains(c.Reasons, BecauseMissing) {
+		t.Errorf("%d bytes lost, %s because of %q", e.Lost, c.Media, c.Reasons)
+	}
+}
+
 func TestAnImageThatSaysNothingOfItselfIsNotErased(t *testing.T) {
 	im := plain.put(t, t.TempDir())
 	for _, name := range allFiles {

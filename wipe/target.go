@@ -22,6 +22,8 @@ type Target struct {
 	UUID         [16]byte // of the image
 	Segments     int      // how many segments the seal counted; 0 when not known
 
+	Stored int64 // bytes of superblock and segments at the seal; 0 when not known
+
 	// AcceptChangedKeys destroys key files that are not what the ledger recorded.
 	// Without it such a file is refused, since it may be another image's key.
 	AcceptChangedKeys bool
