@@ -247,7 +247,9 @@ func TestWriteOrFsyncErrorMovesTheUnacknowledgedToANewSegment(t *testing.T) {
 				out := 0
 				for off := 0; off < len(want); off += 64 << 10 {
 					p := slices.Clone(want[off : off+64<<10])
+					mu.Lock()
 					out++
+					mu.Unlock()
 					err := w.Write(t.Context(), int64(off/512), p, 1, func() {
 						mu.Lock()
 						defer mu.Unlock()
@@ -262,6 +264,8 @@ func TestWriteOrFsyncErrorMovesTheUnacknowledgedToANewSegment(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				if out != 0 {
 					t.Errorf("%d buffers not released", out)
 				}

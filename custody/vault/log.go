@@ -17,7 +17,7 @@ import (
 func (w *Writer) log() {
 	defer close(w.done)
 	batches := make([]*batch, batchCount)
-	size := max(batchSize, int(storedSize(int(w.sb.MaxRecord))))
+	size := max(min(batchSize, int(padded(w.o.Unacked/batchCount))), int(storedSize(int(w.sb.MaxRecord))))
 	for i := range batches {
 		batches[i] = &batch{buf: alignedBuffer(size)}
 	}

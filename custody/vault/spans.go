@@ -25,6 +25,7 @@ type target struct {
 
 const (
 	spanBlock = 512       // spans in a block
+	spanRoom  = 32        // spans that a block which is not filled from the front may grow by
 	spanMax   = 1<<28 - 1 // sectors in a span
 )
 
@@ -146,14 +147,21 @@ func (s *spans) splice(block, i, count int, in []span) {
 		next++
 	}
 	s.blocks = slices.Delete(s.blocks, block+1, next)
+	if len(b)-here+len(in) > cap(b) {
+		b = roomy(b)
+	}
 	b = slices.Replace(b, i, i+here, in...)
 	if len(b) > spanBlock {
 		half := len(b) / 2
-		right := append(make([]span, 0, spanBlock+2), b[half:]...)
-		b = b[:half]
-		s.blocks = slices.Insert(s.blocks, block+1, right)
+		s.blocks = slices.Insert(s.blocks, block+1, roomy(b[half:]))
+		b = roomy(b[:half])
 	}
 	s.blocks[block] = b
+}
+
+// roomy copies a block with a little room to grow: doubling, as append does, would waste half of the index.
+func roomy(b []span) []span {
+	return append(make([]span, 0, len(b)+spanRoom), b...)
 }
 
 // push appends spans at the end, filling blocks completely: most images are read from front to back.
@@ -163,6 +171,6 @@ func (s *spans) push(in []span) {
 			s.blocks[k] = append(s.blocks[k], sp)
 			continue
 		}
-		s.blocks = append(s.blocks, append(make([]span, 0, spanBlock+2), sp))
+		s.blocks = append(s.blocks, append(make([]span, 0, spanBlock), sp))
 	}
 }
