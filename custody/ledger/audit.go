@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -78,13 +79,17 @@ type auditing struct {
 	erased  map[custody.Ref]bool   // named by a private.erased
 	cases   []custody.CaseNo       // in the order of their first event
 	attests map[string]attestEvent // by id
+
+	unreadable bool // a table is not as it should be: nothing more can be checked
 }
 
 // audited is what the audit keeps of each event.
 type audited struct {
-	kind custody.Type
-	leaf custody.Hash // zero when nothing trustworthy says it
-	sane bool         // signed, decoded and in its place
+	kind   custody.Type
+	leaf   custody.Hash // zero when nothing trustworthy says it
+	commit custody.Hash // zero when it has no private part
+	read   bool         // signed and decoded: kind and commit are what was signed
+	sane   bool         // and in its place, with all that belongs beside it
 }
 
 type attestEvent struct {
@@ -106,6 +111,9 @@ func (a *auditing) run(ctx context.Context) error {
 	} {
 		if err := check(ctx); err != nil {
 			return err
+		}
+		if a.unreadable {
+			return nil
 		}
 	}
 	return nil
@@ -155,7 +163,10 @@ func (a *auditing) checkSchema(ctx context.Context) error {
 			a.fault(custody.Ref{}, "", "%s is missing", name)
 		case got != text:
 			a.fault(custody.Ref{}, "", "%s was changed", name)
+		default:
+			continue
 		}
+		a.unreadable = a.unreadable || strings.HasPrefix(name, "table ")
 	}
 	for name := range have {
 		if _, ok := want[name]; !ok {
@@ -292,6 +303,7 @@ func (a *auditing) checkEvent(r *eventRow, follow *following) {
 	got := audited{kind: kind, leaf: r.sum}
 	if r.err == nil && e.Ref() == ref {
 		kind, got.kind = e.Type(), e.Type()
+		got.commit, got.read = e.Commit, true
 		if i := len(a.events) - 1; i >= 0 && !a.events[i].sane {
 			a.events[i].leaf = e.Prev
 		}
@@ -423,7 +435,7 @@ func (a *auditing) checkTree(ctx context.Context) error {
 	}
 	cp, _, err := readCheckpoint(ctx, a.conn, a.station)
 	if errors.Is(err, ErrCorrupt) {
-		a.fault(last, a.kind(last), "the checkpoint over it: %v", err)
+		a.fault(last, a.at(last).kind, "the checkpoint over it: %v", err)
 		return nil
 	}
 	if err != nil {
@@ -434,7 +446,7 @@ func (a *auditing) checkTree(ctx context.Context) error {
 		a.fault(custody.Ref{Station: last.Station, Seq: seq}, "", "the event is missing: the checkpoint counts it")
 	}
 	if cp.Size < last.Seq {
-		a.fault(last, a.kind(last), "the checkpoint counts only %d events", cp.Size)
+		a.fault(last, a.at(last).kind, "the checkpoint counts only %d events", cp.Size)
 	}
 	if cp.Size == last.Seq {
 		root, err := tlog.TreeHash(cp.Size, reader)
@@ -442,7 +454,7 @@ func (a *auditing) checkTree(ctx context.Context) error {
 			return err
 		}
 		if custody.Hash(root) != cp.Root {
-			a.fault(last, a.kind(last), "the checkpoint over it is of another log")
+			a.fault(last, a.at(last).kind, "the checkpoint over it is of another log")
 		}
 	}
 	return a.otherCheckpoints(ctx)
@@ -462,64 +474,68 @@ func (a *auditing) otherCheckpoints(ctx context.Context) error {
 func (a *auditing) treeFault(i int64, what string) {
 	level, n := tlog.SplitStoredHashIndex(i)
 	ref := custody.Ref{Station: a.station.Name(), Seq: (n + 1) << level}
-	a.fault(ref, a.kind(ref), "%s", what)
+	a.fault(ref, a.at(ref).kind, "%s", what)
 }
 
-func (a *auditing) kind(ref custody.Ref) custody.Type {
+// at returns what is known of an event; nothing when it is not in the log.
+func (a *auditing) at(ref custody.Ref) audited {
 	if ref.Station != a.station.Name() || ref.Seq < 1 || ref.Seq > int64(len(a.events)) {
-		return ""
+		return audited{}
 	}
-	return a.events[ref.Seq-1].kind
+	return a.events[ref.Seq-1]
 }
 
 // checkPrivate compares every private part with the commitment in its event,
 // and what is gone with what was erased.
 func (a *auditing) checkPrivate(ctx context.Context) error {
 	err := each(ctx, a.conn, func(scan func(...any) error) error {
-		var n int64
 		var ref custody.Ref
-		var msg, body []byte
-		var gone bool
-		if err := scan(&n, &ref.Station, &ref.Seq, &msg, &body, &gone); err != nil {
+		var body []byte
+		var marked bool
+		if err := scan(&ref.Station, &ref.Seq, &body, &marked); err != nil {
 			return sqlError(err)
 		}
-		e, ok := decodeNote(msg)
-		if !ok {
+		e := a.at(ref)
+		if !e.read {
 			return nil // told already
 		}
-		switch erased := a.erased[ref]; {
-		case !e.HasPrivate() && (body != nil || erased || gone):
-			a.fault(ref, e.Type(), "it has no private part, yet one is kept or erased")
-		case erased && body != nil:
-			a.fault(ref, e.Type(), "its private part was erased and is there")
-		case erased != gone:
-			a.fault(ref, e.Type(), "the mark that its private part is erased is not as the events say")
-		case e.HasPrivate() && !erased && body == nil:
-			a.fault(ref, e.Type(), "its private part is missing and no event erased it")
-		case body != nil:
-			if _, err := openPrivate(e, body); err != nil {
-				a.fault(ref, e.Type(), "its private part is not the one that was recorded")
-			}
+		if fault := unbound(e, body, a.erased[ref], marked); fault != "" {
+			a.fault(ref, e.kind, "%s", fault)
 		}
 		return nil
-	}, `SELECT events.n, events.station, events.seq, events.note, private.body, erased.event IS NOT NULL
-		FROM events LEFT JOIN private ON private.event = events.n LEFT JOIN erased ON erased.event = events.n ORDER BY events.n`)
+	}, `SELECT events.station, events.seq, private.body, erased.event IS NOT NULL
+		FROM events LEFT JOIN private ON private.event = events.n LEFT JOIN erased ON erased.event = events.n`)
 	if err != nil {
 		return err
 	}
 	for ref := range a.erased {
-		if a.kind(ref) == "" {
+		if a.at(ref).kind == "" {
 			a.fault(ref, "", "a private part of it was erased, but there is no such event")
 		}
 	}
 	return nil
 }
 
-// decodeNote decodes an event whose note was checked before.
-func decodeNote(msg []byte) (custody.Event, bool) {
-	text, ok := noteText(msg)
-	e, err := custody.DecodeEvent(text)
-	return e, ok && err == nil
+// unbound says what is wrong with a stored private part; "" when nothing is.
+// Body is nil when none is stored, erased when an event says that it was
+// erased, marked when the row that remembers this is there.
+func unbound(e audited, body []byte, erased, marked bool) string {
+	switch {
+	case e.commit.IsZero() && (body != nil || erased || marked):
+		return "it has no private part, yet one is kept or erased"
+	case erased && body != nil:
+		return "its private part was erased and is there"
+	case erased != marked:
+		return "the mark that its private part is erased is not as the events say"
+	case body == nil && !erased && !e.commit.IsZero():
+		return "its private part is missing and no event erased it"
+	case body == nil:
+		return ""
+	}
+	if _, err := openPrivate(e.kind, e.commit, body); err != nil {
+		return "its private part is not the one that was recorded"
+	}
+	return ""
 }
 
 // checkCases folds every case again and compares its rows.
@@ -640,12 +656,12 @@ func (a *auditing) checkRows(ctx context.Context, query string, no custody.CaseN
 		if !ok {
 			a.fault(newest.Ref(), newest.Type(), "case %s has a row for %s %s that no event knows", no, what, name)
 		} else if d.state != state {
-			a.fault(d.ref, a.kind(d.ref), "%s %s of case %s is %s, its row says %s", what, name, no, d.state, state)
+			a.fault(d.ref, a.at(d.ref).kind, "%s %s of case %s is %s, its row says %s", what, name, no, d.state, state)
 		}
 		return nil
 	}, query, string(no))
 	for name, d := range want {
-		a.fault(d.ref, a.kind(d.ref), "%s %s of case %s has no row", what, name, no)
+		a.fault(d.ref, a.at(d.ref).kind, "%s %s of case %s has no row", what, name, no)
 	}
 	return err
 }

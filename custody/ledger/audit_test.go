@@ -248,6 +248,26 @@ func TestAuditFindsDroppedAndChangedGuardRails(t *testing.T) {
 	}
 }
 
+func TestAuditFindsMissingAndChangedTables(t *testing.T) {
+	for name, test := range map[string]struct{ sql, want string }{
+		"events gone":    {`DROP TABLE events`, "table events is missing"},
+		"private gone":   {`DROP TABLE private`, "table private is missing"},
+		"column renamed": {`ALTER TABLE private RENAME COLUMN body TO text`, "table private was changed"},
+		"column added":   {`ALTER TABLE events ADD COLUMN customer TEXT`, "table events was changed"},
+		"index gone":     {`DROP INDEX events_case`, "index events_case is missing"},
+	} {
+		s := busyShopfloor(t)
+		for rail := range guardRails(t, s.raw(t)) {
+			run(t, s.raw(t), `DROP TRIGGER `+rail)
+		}
+		run(t, s.raw(t), test.sql)
+		result, err := s.Audit(t.Context())
+		if !errors.Is(err, ErrAudit) || !slices.ContainsFunc(result.Faults, func(f Fault) bool { return f.What == test.want }) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A station that was tampered with must not put its signature over the edit.
 func TestAppendRefusesToSignOverAnEdit(t *testing.T) {
 	for name, sql := range map[string][]string{

@@ -33,6 +33,8 @@ type Ledger struct {
 	station Station
 	now     func() time.Time
 	rand    io.Reader
+
+	wipeJournal func(path string) error // a test puts a failing one here
 }
 
 // Create makes the ledger of a new station and opens it. It holds no event yet.
@@ -131,6 +133,9 @@ func open(ctx context.Context, path string, st Station, now func() time.Time) (*
 	if err := l.recognise(ctx, info.Size()); err != nil {
 		return nil, errors.Join(err, l.db.Close())
 	}
+	if err := l.wipeAgain(ctx); err != nil {
+		return nil, errors.Join(err, l.db.Close())
+	}
 	return l, nil
 }
 
@@ -146,7 +151,7 @@ func connect(path string, st Station, now func() time.Time) (*Ledger, error) {
 	// One connection: SQLite has one writer, and whoever reads beside it in the
 	// same process then waits for its turn instead of for a busy timeout.
 	db.SetMaxOpenConns(1)
-	return &Ledger{db: db, path: path, station: st, now: now, rand: rand.Reader}, nil
+	return &Ledger{db: db, path: path, station: st, now: now, rand: rand.Reader, wipeJournal: wipeJournal}, nil
 }
 
 // recognise refuses a file that is no ledger of this station and this version.

@@ -78,7 +78,7 @@ func queryPrivate(ctx context.Context, q queryer, where string, args ...any) (ma
 		if body == nil {
 			return nil
 		}
-		if parts[e.Ref()], err = openPrivate(e, body); err != nil {
+		if parts[e.Ref()], err = openPrivate(e.Type(), e.Commit, body); err != nil {
 			return fmt.Errorf("event %s: %w: %w", e.Ref(), ErrCorrupt, err)
 		}
 		return nil
@@ -91,16 +91,17 @@ func sealPrivate(nonce [custody.NonceSize]byte, text []byte) []byte {
 	return slices.Concat(make([]byte, privatePadding), nonce[:], text)
 }
 
-// openPrivate reads a stored private part and checks it against its event.
-func openPrivate(e custody.Event, body []byte) (map[string]string, error) {
+// openPrivate reads the stored private part of an event of type t and checks it
+// against the commitment in that event.
+func openPrivate(t custody.Type, commit custody.Hash, body []byte) (map[string]string, error) {
 	if len(body) < privatePadding+custody.NonceSize || !zero(body[:privatePadding]) {
 		return nil, custody.ErrPrivate
 	}
 	nonce, text := [custody.NonceSize]byte(body[privatePadding:]), body[privatePadding+custody.NonceSize:]
-	if custody.Commit(nonce, text) != e.Commit {
+	if custody.Commit(nonce, text) != commit {
 		return nil, custody.ErrPrivate
 	}
-	return custody.DecodePrivate(e.Type(), text)
+	return custody.DecodePrivate(t, text)
 }
 
 func zero(p []byte) bool { return !slices.ContainsFunc(p, func(b byte) bool { return b != 0 }) }
@@ -146,7 +147,8 @@ func operatorByLogin(ctx context.Context, q queryer, shop custody.Shop, login st
 // ErasePrivate erases the private parts of a case for good: it records a signed
 // private.erased, removes the parts with their nonces, and wipes what the
 // rollback journal still held of them. The chain of events stays verifiable.
-// It is safe to call again: then only the journal is wiped once more.
+// It is safe to call again: then only the journal is wiped once more. When it
+// is killed before that, the next [Open] does it.
 //
 // It needs the ledger for itself for a moment and returns [ErrBusy] when
 // another process keeps reading. It returns [ErrNotFound] when there is no such
@@ -158,14 +160,31 @@ func (l *Ledger) ErasePrivate(ctx context.Context, op string, no custody.CaseNo)
 	return nil
 }
 
-func (l *Ledger) erasePrivate(ctx context.Context, op string, no custody.CaseNo) (err error) {
+func (l *Ledger) erasePrivate(ctx context.Context, op string, no custody.CaseNo) error {
+	return l.alone(ctx, func(conn *sql.Conn) error {
+		tx, err := conn.BeginTx(ctx, nil)
+		if err != nil {
+			return sqlError(err)
+		}
+		if err := l.deletePrivate(ctx, tx, op, no); err != nil {
+			return errors.Join(sqlError(err), rollback(tx))
+		}
+		if err := tx.Commit(); err != nil {
+			return errors.Join(sqlError(err), rollback(tx))
+		}
+		return l.wipe(ctx, conn)
+	})
+}
+
+// alone runs do on a connection that keeps its lock after a transaction: from
+// the first write in it to its end nobody else can use the file, so that the
+// journal is ours alone.
+func (l *Ledger) alone(ctx context.Context, do func(conn *sql.Conn) error) (err error) {
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
 		return sqlError(err)
 	}
 	defer func() { err = errors.Join(err, sqlError(conn.Close())) }()
-	// With this lock the transaction below ends without letting anybody in, so
-	// the journal is still ours alone when it is wiped.
 	if _, err := conn.ExecContext(ctx, `PRAGMA locking_mode = EXCLUSIVE`); err != nil {
 		return sqlError(err)
 	}
@@ -177,20 +196,37 @@ func (l *Ledger) erasePrivate(ctx context.Context, op string, no custody.CaseNo)
 		read := conn.QueryRowContext(done, `SELECT one FROM self`).Scan(new(int64))
 		err = errors.Join(err, sqlError(unlock), sqlError(read))
 	}()
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return sqlError(err)
-	}
-	if err := l.deletePrivate(ctx, tx, op, no); err != nil {
-		return errors.Join(sqlError(err), rollback(tx))
-	}
-	if err := tx.Commit(); err != nil {
-		return errors.Join(sqlError(err), rollback(tx))
-	}
-	if err := wipeJournal(l.path + "-journal"); err != nil {
+	return do(conn)
+}
+
+// wipe wipes the journal after a write by the same connection, and forgets
+// that this was to be done.
+func (l *Ledger) wipe(ctx context.Context, conn *sql.Conn) error {
+	if err := l.wipeJournal(l.path + "-journal"); err != nil {
 		return fmt.Errorf("erased, but the journal may still hold copies: %w", err)
 	}
-	return nil
+	_, err := conn.ExecContext(ctx, `DELETE FROM wipes`)
+	return sqlError(err)
+}
+
+// wipeAgain does what an ErasePrivate that was killed has left undone. Where
+// somebody else is using the file, it is left to the next one who opens it.
+func (l *Ledger) wipeAgain(ctx context.Context) error {
+	var left int
+	if err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM wipes`).Scan(&left); err != nil || left == 0 {
+		return sqlError(err)
+	}
+	err := l.alone(ctx, func(conn *sql.Conn) error {
+		// A write that changes nothing takes the lock.
+		if _, err := conn.ExecContext(ctx, `UPDATE wipes SET one = 1`); err != nil {
+			return sqlError(err)
+		}
+		return l.wipe(ctx, conn)
+	})
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	return err
 }
 
 // deletePrivate records what is erased and removes it.
@@ -231,6 +267,9 @@ func (l *Ledger) deletePrivate(ctx context.Context, tx *sql.Tx, op string, no cu
 		if _, err := tx.ExecContext(ctx, `DELETE FROM private WHERE event = ?`, n); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO wipes (one) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM wipes)`); err != nil {
+		return err
 	}
 	return a.finish(ctx)
 }

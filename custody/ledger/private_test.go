@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"salvor/custody"
@@ -82,6 +83,36 @@ func TestErasedPrivatePartsAreGoneFromTheFile(t *testing.T) {
 	}
 	if err := s.ErasePrivate(t.Context(), testOp, "T1-2026-0099"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no such case: %v", err)
+	}
+}
+
+// When the journal cannot be wiped, or the program is killed before, the next
+// one who opens the ledger does it.
+func TestUnfinishedWipeIsMadeUpForAtTheNextOpen(t *testing.T) {
+	s := newShopfloor(t)
+	no := s.opened(t, 1, 3)
+	s.wipeJournal = func(string) error { return unix.EIO }
+	if err := s.ErasePrivate(t.Context(), testOp, no); !errors.Is(err, unix.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	s.Close()
+	if !strings.Contains(s.left(t), marker(1)) {
+		t.Fatal("the test has nothing to show")
+	}
+	again, err := Open(t.Context(), s.path, s.st, s.clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if strings.Contains(s.left(t), marker(1)) {
+		t.Error("erased text is still in the journal")
+	}
+	if result, err := again.Audit(t.Context()); err != nil {
+		t.Errorf("%v %v", err, result.Faults)
+	}
+	var left int
+	if err := again.db.QueryRow(`SELECT count(*) FROM wipes`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d wipes are left: %v", left, err)
 	}
 }
 

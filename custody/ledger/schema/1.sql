@@ -137,6 +137,12 @@ CREATE TABLE attests (
 ) STRICT;
 CREATE INDEX attests_case ON attests (case_no);
 
+-- A row stands here from the moment private parts are deleted until what the
+-- rollback journal held of them is wiped, so that a kill in between is noticed.
+CREATE TABLE wipes (
+	one INTEGER PRIMARY KEY CHECK (one = 1)
+) STRICT;
+
 -- Guard rails: what is recorded stays.
 
 CREATE TRIGGER self_insert BEFORE INSERT ON self WHEN EXISTS (SELECT 1 FROM self)
