@@ -165,7 +165,7 @@ func (c *Container) surveySegment(n int, how opening) (segmentInfo, bool, error)
 	if err != nil {
 		return segmentInfo{}, false, err
 	}
-	defer f.Close()
+	defer leave(f)
 	if how.flush {
 		// Whatever fsync says: what counts is what the read past the cache then finds.
 		_ = f.Sync()
@@ -184,11 +184,11 @@ func (c *Container) surveySegment(n int, how opening) (segmentInfo, bool, error)
 	}
 	h, err := parseSegmentHeader(b[:blockSize])
 	if err != nil || h.number != n || h.uuid != c.sb.UUID {
-		return segmentInfo{}, false, nil //nolint:nilerr // it does not count, see survey
+		return segmentInfo{}, false, nil
 	}
 	r, err := parseRecordHeader(b[blockSize:], place{uint32(n), h.session, 0, &c.sb})
 	if err != nil || r.kind != typeCheckpoint {
-		return segmentInfo{}, false, nil //nolint:nilerr // it does not count, see survey
+		return segmentInfo{}, false, nil
 	}
 	return segmentInfo{number: n, header: h, before: r.first, count: all, size: size}, true, nil
 }
@@ -243,7 +243,7 @@ func (c *Container) load(info segmentInfo, scan bool, how opening) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer leave(f)
 	t, entries, err := readFooter(f, info.size, &info.header, &c.sb)
 	switch {
 	case err == nil && (info.count == all || t.count >= info.count):
@@ -477,7 +477,7 @@ func exists(st Store, ref ImageRef) (bool, error) {
 		if e.Name == superblockName {
 			_, _, _, err := readSuperblock(st, ref)
 			if !errors.Is(err, ErrCorrupt) {
-				return true, nil //nolint:nilerr // any other failure says that something is there
+				return true, nil
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package vault
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -32,7 +31,7 @@ func OpenDir(path string) (*Dir, error) {
 	}
 	d := &Dir{root: root}
 	if st, err := d.statfs(); err == nil {
-		d.direct = writesDirectly(int64(st.Type))
+		d.direct = writesDirectly(st.Type)
 	}
 	return d, nil
 }
@@ -127,7 +126,7 @@ func (d *Dir) open(name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer parent.Close()
+	defer leave(parent)
 	return openPlain(parent, path.Base(name), flag)
 }
 
@@ -163,7 +162,7 @@ func (d *Dir) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer parent.Close()
+	defer leave(parent)
 	base := path.Base(name)
 	f, err := parent.OpenFile(base, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -216,12 +215,12 @@ func (d *Dir) List(dir string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer at.Close()
+	defer leave(at)
 	f, err := at.Open(".")
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer leave(f)
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return nil, err
@@ -263,12 +262,12 @@ func (d *Dir) syncOne(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer at.Close()
+	defer leave(at)
 	f, err := at.Open(".")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer leave(f)
 	return flushError(f.Sync())
 }
 
@@ -291,7 +290,7 @@ func (d *Dir) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	defer parent.Close()
+	defer leave(parent)
 	base := path.Base(name)
 	info, err := parent.Lstat(base)
 	if err != nil {
@@ -308,7 +307,7 @@ func (d *Dir) statfs() (st unix.Statfs_t, err error) {
 	if err != nil {
 		return st, err
 	}
-	defer f.Close()
+	defer leave(f)
 	return st, control(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
 }
 
@@ -318,7 +317,7 @@ func (d *Dir) Free() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("free space: %w", err)
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the types differ between platforms
+	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // control runs a system call on a file's descriptor, which cannot be closed meanwhile.
@@ -341,5 +340,3 @@ func control(f *os.File, call func(fd int) error) error {
 }
 
 var _ Store = (*Dir)(nil)
-
-var _ io.ReaderAt = (*dirFile)(nil)

@@ -20,6 +20,7 @@ type dirFile struct {
 	noDir   atomic.Bool // O_DIRECT was refused: use the cache
 	media   bool        // opened to read the medium
 	through atomic.Bool // something went through the cache
+	bounces sync.Pool   // aligned buffers for reads that are not aligned themselves
 }
 
 const (
@@ -27,9 +28,6 @@ const (
 	minDirect = 64 << 10 // smaller writes are not worth a trip to the medium of their own
 	bounce    = 1<<20 + alignment
 )
-
-// bounces are aligned buffers for reads that are not aligned themselves.
-var bounces = sync.Pool{New: func() any { b := alignedBuffer(bounce); return &b }}
 
 // alignedBuffer returns n bytes that O_DIRECT accepts.
 func alignedBuffer(n int) []byte {
@@ -116,8 +114,12 @@ func (f *dirFile) readDirect(p []byte, off int64) (int, error) {
 		}
 		return n, err
 	}
-	buf := bounces.Get().(*[]byte)
-	defer bounces.Put(buf)
+	buf, ok := f.bounces.Get().(*[]byte)
+	if !ok {
+		b := alignedBuffer(bounce)
+		buf = &b
+	}
+	defer f.bounces.Put(buf)
 	skip := int(off % alignment)
 	b := (*buf)[:min(int64(len(*buf)), padded(int64(skip+len(p))))]
 	n, err := f.pread(b, off-int64(skip))

@@ -27,6 +27,9 @@ func readFull(f io.ReaderAt, p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// leave closes what was only read, or a directory: nothing can be lost by it, and there is nothing to say.
+func leave(c io.Closer) { _ = c.Close() }
+
 // syncFile syncs, and tells apart a file system that cannot flush from one that failed to.
 func syncFile(f interface{ Sync() error }) (noFlush bool, err error) {
 	switch err := f.Sync(); {
@@ -73,7 +76,7 @@ func writeDurably(st Store, name string, content []byte) (noFlush bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("reading back: %w", err)
 	}
-	defer back.Close()
+	defer leave(back)
 	got := make([]byte, len(content)+1)
 	n, err := readFull(back, got, 0)
 	if err != nil {

@@ -43,7 +43,7 @@ func pieces(p []byte, sector, joins int, out []piece) []piece {
 			end = next
 		}
 		off = end
-		if end-run < fillMin && !(run == 0 && int(p[0]) == joins) {
+		if end-run < fillMin && (run != 0 || int(p[0]) != joins) {
 			continue
 		}
 		if run > data {

@@ -444,7 +444,7 @@ func TestPiecesAreTheWholeInOrder(t *testing.T) {
 						t.Fatalf("fill %+v is not one byte value", c)
 					}
 				}
-				if c.n < fillMin && !(c.off == 0 && int(p[0]) == joins) {
+				if c.n < fillMin && (c.off != 0 || int(p[0]) != joins) {
 					t.Fatalf("fill %+v is too short", c)
 				}
 			}

@@ -237,10 +237,13 @@ func readKey(keys Store, name string, ids []age.Identity) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
 	}
-	defer f.Close()
+	defer leave(f)
 	size, err := f.Size()
-	if err != nil || size > maxKeyFile {
-		return nil, fmt.Errorf("%w: %s: size %d: %v", ErrKeyFile, name, size, err)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
+	}
+	if size > maxKeyFile {
+		return nil, fmt.Errorf("%w: %s: %d bytes", ErrKeyFile, name, size)
 	}
 	r, err := age.Decrypt(io.NewSectionReader(f, 0, size), ids...)
 	if err != nil {

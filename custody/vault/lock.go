@@ -98,7 +98,7 @@ func AcquireLock(st Store, caseNo, station string, pid int, now func() time.Time
 		// A crash cut it short while it was made: nobody is alive behind it, or will find out at the next beat.
 	case err != nil:
 		return nil, fmt.Errorf("lock of %s: %w", caseNo, err)
-	case at.Sub(holder.Beat).Abs() < LockStale && !(holder.Station == station && gone(holder.PID, pid)):
+	case at.Sub(holder.Beat).Abs() < LockStale && (holder.Station != station || !gone(holder.PID, pid)):
 		return nil, fmt.Errorf("%w: station %s, process %d, since %s", ErrLocked, holder.Station, holder.PID, holder.Since.UTC().Format(time.RFC3339))
 	}
 	if err := l.overwrite(b); err != nil {
@@ -131,7 +131,7 @@ func (l *Lock) holder() (LockHolder, error) {
 	if err != nil {
 		return LockHolder{}, err
 	}
-	defer f.Close()
+	defer leave(f)
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, lockSize))
 	if err != nil {
 		return LockHolder{}, err

@@ -462,7 +462,7 @@ func (s *segmentWriter) awaitSync() (seq, written int64, count int, ok bool) {
 	w := s.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for s.err == nil && !s.due() && !(s.finish && s.synced == s.written) {
+	for s.err == nil && !s.due() && (!s.finish || s.synced != s.written) {
 		w.wake.Wait()
 	}
 	if s.err != nil || s.synced == s.written {

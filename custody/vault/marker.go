@@ -92,7 +92,7 @@ func Open(st Store) (Marker, error) {
 	if err != nil {
 		return Marker{}, fmt.Errorf("%s: %w", markerName, err)
 	}
-	defer f.Close()
+	defer leave(f)
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxMarker))
 	if err != nil {
 		return Marker{}, fmt.Errorf("%s: %w", markerName, err)

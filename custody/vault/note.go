@@ -165,7 +165,7 @@ func readSeal(st Store, ref ImageRef) (msg []byte, t *sealText, torn error, err 
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: opening the seal: %w", ref, err)
 	}
-	defer f.Close()
+	defer leave(f)
 	size, err := f.Size()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: size of the seal: %w", ref, err)

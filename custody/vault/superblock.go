@@ -141,7 +141,7 @@ func readSuperblock(st Store, ref ImageRef) (s Superblock, sum [32]byte, whole b
 	if err != nil {
 		return s, sum, false, fmt.Errorf("%s: opening the superblock: %w", ref, err)
 	}
-	defer f.Close()
+	defer leave(f)
 	b := make([]byte, 2*blockSize)
 	n, err := readFull(f, b, 0)
 	if err != nil {

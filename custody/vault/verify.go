@@ -155,7 +155,7 @@ func (c *Container) rereadSegment(ctx context.Context, s segmentInfo, how openin
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer leave(f)
 	// What was read ahead of the record's end is the beginning of the next record.
 	var ahead []byte
 	off := int64(firstRecordOffset)

@@ -191,7 +191,7 @@ func read(t *testing.T, open func(string) (vault.File, error), name string) []by
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	if err != nil {
 		t.Fatal(err)
