@@ -78,8 +78,12 @@ const (
 	ImageIsErased  ImageState = "erased"
 )
 
-// Left reports whether something of the image may still be there.
-func (s ImageState) Left() bool { return s != ImageIsErased }
+// Left reports whether something of the image may still be there. Of an image that
+// failed before its first key was recorded there never was anything: no record is
+// written before the key that opens it is in the ledger.
+func (i Image) Left() bool {
+	return i.State != ImageIsErased && (i.State != ImageIsFailed || len(i.Keys) > 0)
+}
 
 // An Image is one source's content in a vault.
 type Image struct {
@@ -245,7 +249,7 @@ func (f *caseFold) apply(e Event) {
 			c.Closed = at
 		}
 		for _, i := range c.Images {
-			if i.State.Left() {
+			if i.Left() {
 				f.except(OpenCopies, ref)
 				break
 			}
@@ -466,11 +470,11 @@ func (c Case) Image(name string) (Image, bool) {
 // Held reports whether an active hold blocks erasing.
 func (c Case) Held() bool { return slices.ContainsFunc(c.Holds, Hold.Active) }
 
-// Copies returns how many images are not erased.
+// Copies returns how many images are left.
 func (c Case) Copies() int {
 	n := 0
 	for _, i := range c.Images {
-		if i.State.Left() {
+		if i.Left() {
 			n++
 		}
 	}
@@ -478,7 +482,10 @@ func (c Case) Copies() int {
 }
 
 // Erased reports whether the case had images and every one is erased.
-func (c Case) Erased() bool { return len(c.Images) > 0 && c.Copies() == 0 }
+func (c Case) Erased() bool {
+	erased := slices.ContainsFunc(c.Images, func(i Image) bool { return i.State == ImageIsErased })
+	return erased && c.Copies() == 0
+}
 
 // Due reports whether the case must be erased at now: it has a copy left and
 // its deadline has come. A hold does not make it less due, only blocked.

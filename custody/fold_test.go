@@ -192,7 +192,7 @@ func TestMoreEventsNeverLoosenACase(t *testing.T) {
 				if !ok || b.State == ImageIsErased && n.State != ImageIsErased {
 					t.Fatalf("image %s was %s and is %q", b.Name, b.State, n.State)
 				}
-				if b.State == ImageIsErasing && n.State.Left() && n.State != ImageIsErasing {
+				if b.State == ImageIsErasing && n.State != ImageIsErased && n.State != ImageIsErasing {
 					t.Fatalf("image %s was being erased and is %q", b.Name, n.State)
 				}
 			}
@@ -384,5 +384,29 @@ func BenchmarkDecodeEvent(b *testing.B) {
 		if _, err := DecodeEvent(text); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestAnImageThatFailedBeforeItsFirstKeyIsNoCopy(t *testing.T) {
+	failed := ImageFailed{Image: "image-01", Untried: 1, Why: StopInterrupted}
+	key := KeyWrapped{
+		Image: "image-01", Session: 1, SessionID: SessionID{1}, Keystore: "V1", File: "0001.age", SHA256: Hash{1},
+		Recipients: []string{"key-a", "key-b"},
+	}
+	for _, test := range []struct {
+		name   string
+		events []Payload
+		copies int
+	}{
+		{"no key", []Payload{begun("image-01"), failed}, 0},
+		{"a key before", []Payload{begun("image-01"), key, failed}, 1},
+		{"a key that arrives later", []Payload{begun("image-01"), failed, key}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := tale(test.events...)
+			if c.Copies() != test.copies || c.Erased() {
+				t.Fatalf("%d copies, erased %v; want %d and not erased", c.Copies(), c.Erased(), test.copies)
+			}
+		})
 	}
 }

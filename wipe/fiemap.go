@@ -173,6 +173,17 @@ func nowhere(size int64) layout {
 	return l
 }
 
+// told is the layout of a file on a file system that answers FIEMAP and has no
+// blocks of its own to name: SMB tells the server's allocated ranges, in bytes and
+// with the offset in the file for a place. What it says of holes is worth knowing;
+// its places are not.
+func told(all []extent, size int64) layout {
+	said := layOut(all, size, 1)
+	l := nowhere(size)
+	l.Holes, l.Shared, l.Encoded, l.Inline = said.Holes, said.Shared, said.Encoded, said.Inline
+	return l
+}
+
 func (l *layout) whole() {
 	l.Known = false
 	l.spans = nil

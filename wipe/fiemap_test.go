@@ -126,3 +126,26 @@ func TestFiemapSaysWhenThereIsNoMap(t *testing.T) {
 	mustBe(t, err, errNoMap)
 	_ = unix.ENOTTY
 }
+
+// What an SMB server tells in answer to FIEMAP: byte ranges, with the offset in the
+// file for a place.
+func TestServersRangesAreNoPlaces(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		extents []extent
+		size    int64
+		holes   bool
+	}{
+		{"small", []extent{{0, 0, 600, extentLast}}, 600, false},
+		{"not a whole block", []extent{{0, 0, 5000000, extentLast}}, 5000000, false},
+		{"sparse on the server", []extent{{0, 0, 1 << 20, 0}, {3 << 20, 3 << 20, 1 << 20, extentLast}}, 4 << 20, true},
+		{"sparse to the end", []extent{{0, 0, 1 << 20, extentLast}}, 4 << 20, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := told(c.extents, c.size)
+			if l.Known || l.Holes != c.holes || len(l.spans) != 1 || l.spans[0].Len < c.size || l.alloc != l.spans[0].Len {
+				t.Errorf("known %v, holes %v, spans %v, allocation %d", l.Known, l.Holes, l.spans, l.alloc)
+			}
+		})
+	}
+}

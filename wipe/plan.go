@@ -290,6 +290,8 @@ func layoutOf(f *os.File, s *site, size int64) (layout, attributes, error) {
 	var l layout
 	all, err := fiemap(f)
 	switch {
+	case err == nil && s.Kind == Somewhere:
+		l = told(all, size)
 	case err == nil:
 		l = layOut(all, size, s.block)
 	case errors.Is(err, errNoMap):

@@ -34,7 +34,7 @@ func (s *station) row(c custody.Case) caseRow {
 		Due: c.Due(s.now()),
 	}
 	for _, i := range c.Images {
-		if i.State.Left() {
+		if i.Left() {
 			r.Bytes += i.Bytes
 		}
 	}
@@ -52,10 +52,10 @@ func (s *station) caseState(c custody.Case) (state, next string) {
 	switch {
 	case !c.Closed.IsZero():
 		return "closed", ""
-	case len(c.Images) == 0:
-		return "no image yet", "salvor image DISK --case " + no
 	case c.Erased():
 		return "erased", "salvor report attest " + no
+	case c.Copies() == 0:
+		return "no image yet", "salvor image DISK --case " + no
 	}
 	for _, i := range c.Images {
 		switch i.State {
@@ -64,6 +64,9 @@ func (s *station) caseState(c custody.Case) (state, next string) {
 		case custody.ImageIsStarted, custody.ImageIsPaused:
 			return fmt.Sprintf("unfinished, %s read", ui.Percent(i.Rescued, i.Bytes)), "repeat the image command"
 		case custody.ImageIsFailed:
+			if !i.Left() {
+				continue
+			}
 			return "imaging failed", "salvor show " + no
 		}
 	}

@@ -157,16 +157,32 @@ func (g *imaging) findOrOpen(ctx context.Context, o imageOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := g.recipients(ctx); err != nil {
+	if err := g.ready(ctx); err != nil {
 		return err
 	}
 	g.no, err = g.ledger.OpenCase(ctx, g.op.ID, g.now().In(g.term.Zone).Year(), func(no custody.CaseNo) []ledger.Entry {
-		return append(in.entries(no), g.begin(no, custody.Case{}, in.deadline.Deadline.Time)...)
+		return append(in.entries(no), g.begin(no, custody.Case{}, in.deadline.Deadline.Time, in.at)...)
 	})
 	if err != nil {
 		return err
 	}
 	return g.loadImage(ctx)
+}
+
+// ready checks what would stop an image at once, before a case is opened for it: two
+// keys, and room in the vault for a disk on which nothing can be left out.
+func (g *imaging) ready(ctx context.Context) error {
+	if _, _, err := g.recipients(ctx); err != nil {
+		return err
+	}
+	free, err := g.vault.dir.Free()
+	if err != nil {
+		return fmt.Errorf("vault %s: %w", g.vault.name, err)
+	}
+	if need := vault.WorstCase(g.ident.Bytes); free < need {
+		return fmt.Errorf("vault %s: %w: %s free, %s needed in the worst case", g.vault.name, vault.ErrNoSpace, ui.Size(free), ui.Size(need))
+	}
+	return nil
 }
 
 func (g *imaging) loadImage(ctx context.Context) error {
@@ -205,10 +221,10 @@ func (g *imaging) inCase(ctx context.Context, no string) error {
 	if c.Due(g.now()) {
 		return refuse("case "+string(g.no), "its deadline has come", "open a new case")
 	}
-	if _, _, err := g.recipients(ctx); err != nil {
+	if err := g.ready(ctx); err != nil {
 		return err
 	}
-	if _, err := g.ledger.Append(ctx, g.op.ID, g.begin(g.no, c, c.Deadline)...); err != nil {
+	if _, err := g.ledger.Append(ctx, g.op.ID, g.begin(g.no, c, c.Deadline, custody.At(g.now()))...); err != nil {
 		return err
 	}
 	return g.loadImage(ctx)
@@ -285,11 +301,11 @@ func sourceID(ident blockdev.Identity) string {
 }
 
 // begin records a new item and its image, in one transaction with the case itself
-// where that is new.
-func (g *imaging) begin(no custody.CaseNo, c custody.Case, deadline time.Time) []ledger.Entry {
+// where that is new. Image and deadline are of one instant: an image that is due at
+// once must not be a second younger than its deadline.
+func (g *imaging) begin(no custody.CaseNo, c custody.Case, deadline time.Time, created custody.Time) []ledger.Entry {
 	item := fmt.Sprint(len(c.Items) + 1)
 	info := g.source.Info()
-	created := custody.At(g.now())
 	g.image = custody.Image{Name: c.NextImage()}
 	return []ledger.Entry{
 		{Case: no, Item: item, Pub: custody.ItemReceived{Item: item, Kind: itemKind(g.ident), Bytes: info.Bytes}, Private: map[string]string{

@@ -43,6 +43,7 @@ func (o *customerFlags) given() bool { return *o != customerFlags{} }
 type intake struct {
 	opened   custody.CaseOpened
 	private  map[string]string
+	at       custody.Time // from which the deadline counts
 	deadline custody.DeadlineSet
 }
 
@@ -110,6 +111,7 @@ func (o *customerFlags) complete(ctx context.Context, s *station) (intake, error
 			custody.FieldCustomer: o.customer, custody.FieldPhone: o.phone, custody.FieldEmail: o.email,
 			custody.FieldAddress: o.address, custody.FieldTicket: o.ticket,
 		},
+		at:       custody.At(now),
 		deadline: custody.DeadlineSet{Deadline: custody.At(deadline), Keep: keep},
 	}, nil
 }

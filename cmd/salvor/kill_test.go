@@ -194,7 +194,7 @@ func (b *bench) acknowledgedIsThere() {
 		}
 		for _, c := range cases {
 			for _, i := range c.Images {
-				if !i.State.Left() {
+				if !i.Left() {
 					continue
 				}
 				acked, err := l.Progress(ctx, c.No, i.Name)

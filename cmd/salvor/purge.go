@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"time"
 
@@ -202,7 +203,7 @@ func (s *station) dueWork(ctx context.Context, o purgeOptions) ([]erasing, error
 			continue
 		}
 		for _, i := range c.Images {
-			if !i.State.Left() || begun[vault.ImageRef{Case: string(c.No), Name: i.Name}] {
+			if !i.Left() || begun[vault.ImageRef{Case: string(c.No), Name: i.Name}] {
 				continue
 			}
 			early := !c.Due(s.now())
@@ -250,7 +251,7 @@ func (s *station) brake(ctx context.Context, work []erasing, o purgeOptions) err
 	for _, c := range cases {
 		in := make(map[string]bool)
 		for _, i := range c.Images {
-			if i.State.Left() {
+			if i.Left() {
 				in[i.Vault] = true
 			}
 		}
@@ -279,7 +280,7 @@ type purgeRun struct {
 type erased struct {
 	Case    custody.CaseNo  `json:"case"`
 	Image   string          `json:"image"`
-	Outcome string          `json:"outcome"` // erased, planned, held, refused or failed
+	Outcome string          `json:"outcome"` // erased, empty, planned, held, refused or failed
 	Key     wipe.KeyClass   `json:"keys,omitempty"`
 	Media   wipe.MediaClass `json:"media,omitempty"`
 	Virtual bool            `json:"virtual,omitempty"`
@@ -313,6 +314,8 @@ func (r *purgeRun) one(ctx context.Context, e erasing) {
 	switch {
 	case err != nil:
 		r.term.Warn("%s: %s: %s", ref, result.Outcome, result.Why)
+	case result.Outcome == "empty":
+		fmt.Fprintf(r.term.Out, "%s  nothing of it was ever written: there is nothing to erase\n", ref)
 	case result.Outcome == "planned":
 		fmt.Fprintf(r.term.Out, "%s  %s, at best %s / %s%s\n", ref, ui.Size(result.Bytes), result.Key, result.Media, virtualWords(result.Virtual))
 	default:
@@ -388,9 +391,20 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	}
 	defer v.close()
 	target := r.target(v, e)
+	if err := r.clearLock(v, e.c.No); err != nil {
+		return erased{}, err
+	}
+	if e.job != nil && e.job.Untouched() { // what it planned may have changed since
+		if !r.options.dryRun {
+			if err := r.ledger.EndJob(ctx, e.job.ID); err != nil {
+				return erased{}, err
+			}
+		}
+		e.job = nil
+	}
 	if e.job == nil {
 		if e.job, err = wipe.Plan(ctx, target, rand.Reader); errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
-			return r.neverBegun(e)
+			return r.neverBegun(ctx, e)
 		}
 		if err != nil {
 			return erased{}, err
@@ -409,6 +423,23 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	return r.carryOut(ctx, target, e)
 }
 
+// clearLock makes sure that no other station is writing to the case, and takes away
+// the lock that a killed run has left. Only the lock: what it means is advisory, and
+// the erasing looks for open files itself.
+func (r *purgeRun) clearLock(v *openedVault, no custody.CaseNo) error {
+	if r.options.dryRun {
+		return nil
+	}
+	if _, err := v.dir.List(path.Join("cases", string(no))); err != nil {
+		return nil //nolint:nilerr // there is no case to lock: the erasing says why
+	}
+	lock, err := vault.AcquireLock(v.dir, string(no), r.keys.Name(), os.Getpid(), r.now)
+	if err != nil {
+		return err
+	}
+	return lock.Release()
+}
+
 func planned(j *wipe.Job) (n int64) {
 	for _, f := range j.Files {
 		n += f.Alloc
@@ -418,14 +449,15 @@ func planned(j *wipe.Job) (n int64) {
 
 // neverBegun ends an image whose run was cut off before it wrote anything: the ledger
 // knows of no key, and the vault, which is there, holds neither image nor key.
-func (r *purgeRun) neverBegun(e erasing) (erased, error) {
-	if r.options.dryRun {
-		return erased{Outcome: "planned", Reasons: []string{"nothing of it was ever written"}}, nil
+func (r *purgeRun) neverBegun(ctx context.Context, e erasing) (erased, error) {
+	if !r.options.dryRun {
+		if _, err := r.ledger.Append(ctx, r.op, ledger.Entry{Case: e.c.No, Item: e.image.Item, Pub: custody.ImageFailed{
+			Image: e.image.Name, Untried: e.image.Bytes, Why: custody.StopInterrupted,
+		}}); err != nil {
+			return erased{}, err
+		}
 	}
-	return erased{}, &ui.Error{
-		Code: ui.Refused, What: fmt.Sprintf("image %s/%s", e.c.No, e.image.Name), Why: "nothing of it was ever written: its run was cut off at once",
-		Hint: "repeat the image command, then purge",
-	}
+	return erased{Outcome: "empty"}, nil
 }
 
 func (r *purgeRun) target(v *openedVault, e erasing) wipe.Target {
@@ -435,7 +467,7 @@ func (r *purgeRun) target(v *openedVault, e erasing) wipe.Target {
 		Keystore: v.dir.Root(), KeystoreName: v.id, KeyDir: ref.KeyDir(), UUID: e.image.UUID,
 	}
 	if e.image.Seal != nil {
-		t.Segments = int(e.image.Seal.Segments)
+		t.Segments, t.Stored = int(e.image.Seal.Segments), e.image.Seal.Stored
 	}
 	for _, k := range e.image.Keys {
 		t.ExpectedKeys = append(t.ExpectedKeys, wipe.KeyCopy{Keystore: k.Keystore, File: path.Base(k.File), SHA256: k.SHA256, Session: k.SessionID})

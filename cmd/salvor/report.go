@@ -495,7 +495,7 @@ func (f *custodyFacts) gaps() []report.Gap {
 		list = append(list, report.Gap{Code: string(x.Kind), Words: "event " + x.Ref.String()})
 	}
 	for _, i := range f.c.Images {
-		if i.Seal == nil && i.State.Left() {
+		if i.Seal == nil && i.Left() {
 			list = append(list, report.Gap{Time: i.At, Code: "no-seal", Words: i.Name + " was never sealed"})
 		}
 	}

@@ -71,7 +71,7 @@ func pick(c custody.Case, name string) ([]custody.Image, error) {
 	}
 	var left []custody.Image
 	for _, i := range c.Images {
-		if i.State.Left() {
+		if i.Left() {
 			left = append(left, i)
 		}
 	}
