@@ -109,6 +109,7 @@ func verdicts() []verdict {
 		{unix.EDQUOT, ui.Absent, "free space and repeat the command"},
 		{unix.ENODEV, ui.Absent, "plug it in again and repeat the command"},
 		{unix.ESTALE, ui.Absent, "mount the share again and repeat the command"},
+		{unix.EIO, ui.Absent, "the disk or share fails: look at its cable and power, then try again"},
 		{unix.EROFS, ui.Refused, "make it writable"},
 		{fs.ErrNotExist, ui.NotFound, ""},
 		{fs.ErrPermission, ui.Refused, "run it as the user that salvor was set up for"},

@@ -524,15 +524,12 @@ func stopReason(stop rescue.Stop, runErr, pauseErr error) custody.StopReason {
 	return custody.StopSource
 }
 
-// targetFailed says that the vault or the ledger did not take what was rescued.
+// targetFailed says that the vault or the ledger did not take what was rescued. Whatever
+// the errno, the storage is the reason: a disk that was unplugged shows as EIO, ENODEV,
+// or as a file system that has become read-only.
 func (g *imaging) targetFailed(err error) error {
-	e := explain(err)
-	code := ui.ExitCode(e)
-	if code == ui.Other {
-		code = ui.Absent
-	}
 	return &ui.Error{
-		Code: code, What: "image " + g.ref().String(), Why: "stopped: " + err.Error(),
+		Code: ui.Absent, What: "image " + g.ref().String(), Why: "stopped: " + err.Error(),
 		Hint: "what was acknowledged is safe; repeat the command to go on", Err: err,
 	}
 }
