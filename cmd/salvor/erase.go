@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/ledger"
+	"salvor/custody/vault"
+	"salvor/wipe"
+)
+
+// erasing is one image that a purge has to erase, or go on erasing.
+type erasing struct {
+	c     custody.Case
+	image custody.Image
+	job   *wipe.Job // nil: not begun
+	early bool
+}
+
+// erase plans one image, and erases it unless this is a dry run.
+func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
+	if err := e.c.MayErase(e.image.Name, r.now(), e.early && (r.options.now || e.job != nil)); err != nil && !errors.Is(err, custody.ErrErased) {
+		return erased{}, fmt.Errorf("case %s: %w", e.c.No, err)
+	}
+	if e.image.State == custody.ImageIsErased { // killed between the attest and the end of the job
+		return erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.job.ID}, r.ledger.EndJob(ctx, e.job.ID)
+	}
+	unlock, err := r.lock(string(e.c.No))
+	if err != nil {
+		return erased{}, err
+	}
+	defer unlock()
+	v, err := r.openVault(ctx, e.image.Vault)
+	if err != nil {
+		return erased{}, err
+	}
+	defer v.close()
+	target := r.target(v, e)
+	if err := r.clearLock(v, e.c.No); err != nil {
+		return erased{}, err
+	}
+	if e.job != nil && e.job.Untouched() { // what it planned may have changed since
+		if !r.options.dryRun {
+			if err := r.ledger.EndJob(ctx, e.job.ID); err != nil {
+				return erased{}, err
+			}
+		}
+		e.job = nil
+	}
+	if e.job == nil {
+		if e.job, err = wipe.Plan(ctx, target, rand.Reader); errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
+			return r.neverBegun(ctx, e)
+		}
+		if err != nil {
+			return erased{}, err
+		}
+		if r.options.dryRun {
+			reach := e.job.Reach()
+			return erased{Outcome: "planned", Key: reach.Key, Media: reach.Media, Virtual: reach.VirtualDevice, Reasons: reach.Reasons, Bytes: planned(e.job)}, nil
+		}
+		if err := (journal{r.station, e}).Save(ctx, e.job); err != nil {
+			return erased{}, err
+		}
+	} else if r.options.dryRun {
+		reach := e.job.Reach()
+		return erased{Outcome: "planned", Key: reach.Key, Media: reach.Media, Virtual: reach.VirtualDevice, Reasons: append(reach.Reasons, "begun by an earlier run; this one would finish it"), Bytes: planned(e.job)}, nil
+	}
+	return r.carryOut(ctx, target, e)
+}
+
+// clearLock makes sure that no other station is writing to the case, and takes away
+// the lock that a killed run has left. Only the lock: what it means is advisory, and
+// the erasing looks for open files itself.
+func (r *purgeRun) clearLock(v *openedVault, no custody.CaseNo) error {
+	if r.options.dryRun {
+		return nil
+	}
+	if _, err := v.dir.List(path.Join("cases", string(no))); err != nil {
+		return nil //nolint:nilerr // there is no case to lock: the erasing says why
+	}
+	lock, err := vault.AcquireLock(v.dir, string(no), r.keys.Name(), os.Getpid(), r.now)
+	if err != nil {
+		return err
+	}
+	return lock.Release()
+}
+
+func planned(j *wipe.Job) (n int64) {
+	for _, f := range j.Files {
+		n += f.Alloc
+	}
+	return n
+}
+
+// neverBegun ends an image whose run was cut off before it wrote anything: the ledger
+// knows of no key, and the vault, which is there, holds neither image nor key.
+func (r *purgeRun) neverBegun(ctx context.Context, e erasing) (erased, error) {
+	if !r.options.dryRun {
+		if _, err := r.ledger.Append(ctx, r.op, ledger.Entry{Case: e.c.No, Item: e.image.Item, Pub: custody.ImageFailed{
+			Image: e.image.Name, Untried: e.image.Bytes, Why: custody.StopInterrupted,
+		}}); err != nil {
+			return erased{}, err
+		}
+	}
+	return erased{Outcome: "empty"}, nil
+}
+
+func (r *purgeRun) target(v *openedVault, e erasing) wipe.Target {
+	ref := vault.ImageRef{Case: string(e.c.No), Name: e.image.Name}
+	t := wipe.Target{
+		Vault: v.dir.Root(), Dir: ref.Dir(), CaseDir: ref.CaseDir(),
+		Keystore: v.dir.Root(), KeystoreName: v.id, KeyDir: ref.KeyDir(), UUID: e.image.UUID,
+	}
+	if e.image.Seal != nil {
+		t.Segments, t.Stored = int(e.image.Seal.Segments), e.image.Seal.Stored
+	}
+	for _, k := range e.image.Keys {
+		t.ExpectedKeys = append(t.ExpectedKeys, wipe.KeyCopy{Keystore: k.Keystore, File: path.Base(k.File), SHA256: k.SHA256, Session: k.SessionID})
+	}
+	return t
+}
+
+// journal keeps the wipe's job in the ledger.
+type journal struct {
+	s *station
+	e erasing
+}
+
+// Save implements [wipe.Journal].
+func (j journal) Save(ctx context.Context, job *wipe.Job) error {
+	body, err := json.Marshal(job)
+	if err != nil {
+		return err
+	}
+	return j.s.ledger.SaveJob(ctx, job.ID, j.e.c.No, j.e.image.Name, body)
+}
+
+// carryOut erases by the job, from wherever it stands, and records the outcome.
+func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) (erased, error) {
+	job := e.job
+	if e.image.State != custody.ImageIsErasing || e.image.EraseJob != job.ID {
+		private := map[string]string{}
+		if e.early {
+			private[custody.FieldReason] = r.options.reason
+		}
+		if _, err := r.ledger.Append(ctx, r.op, ledger.Entry{
+			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseStarted{Job: job.ID, Image: e.image.Name, Early: e.early}, Private: private,
+		}); err != nil {
+			return erased{}, err
+		}
+	}
+	progress, end := r.phases(fmt.Sprintf("erase %s/%s", e.c.No, e.image.Name))
+	evidence, err := wipe.Run(ctx, target, job, wipe.Options{
+		Journal: journal{r.station, e}, Now: r.now, Residue: r.options.residue,
+		Gate: func(ctx context.Context) error { return r.gate(ctx, e) }, Progress: progress,
+	})
+	end()
+	save := context.WithoutCancel(ctx)
+	if err != nil {
+		_, recordErr := r.ledger.Append(save, r.op, ledger.Entry{
+			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseFailed{Job: job.ID, Image: e.image.Name, Step: custody.EraseStep(job.Stage)},
+		})
+		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
+	}
+	return r.attest(save, e, evidence)
+}
+
+// phases shows each phase of an erasing with a rate of its own.
+func (r *purgeRun) phases(what string) (progress func(wipe.Progress), end func()) {
+	var bar *ui.Progress
+	var phase string
+	end = func() {
+		if bar != nil {
+			bar.End()
+		}
+	}
+	return func(p wipe.Progress) {
+		if bar == nil || p.What != phase {
+			end()
+			bar, phase = r.term.Progress(what, ui.Bytes), p.What
+		}
+		bar.Set(p.Done, p.Total, ui.UnknownRate, p.What)
+	}, end
+}
+
+// gate re-reads the case immediately before anything is destroyed: a hold that was
+// set a moment ago still counts.
+func (r *purgeRun) gate(ctx context.Context, e erasing) error {
+	c, err := r.ledger.Case(ctx, e.c.No)
+	if err != nil {
+		return err
+	}
+	return c.MayErase(e.image.Name, r.now(), e.early)
+}

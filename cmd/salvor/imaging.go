@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/ledger"
+	"salvor/custody/vault"
+	"salvor/rescue"
+	"salvor/rescue/blockdev"
+	"salvor/rescue/mapfile"
+)
+
+// imaging is one run of the image command.
+type imaging struct {
+	*station
+	op     custody.Operator
+	vault  *openedVault
+	source rescue.Source
+	ident  blockdev.Identity
+	no     custody.CaseNo
+	image  custody.Image
+	began  time.Time
+}
+
+func (g *imaging) ref() vault.ImageRef {
+	return vault.ImageRef{Case: string(g.no), Name: g.image.Name}
+}
+
+// run images, seals and checks. Whatever happens, the last event tells the state.
+func (g *imaging) run(ctx context.Context, level string) error {
+	if g.image.State != custody.ImageIsSealed {
+		if err := g.rescue(ctx); err != nil {
+			return err
+		}
+		if err := g.loadImage(ctx); err != nil {
+			return err
+		}
+	}
+	verified, err := g.check(ctx, level)
+	if err != nil {
+		return err
+	}
+	return g.summary(ctx, verified, level)
+}
+
+// rescue reads the source into the container and seals it.
+func (g *imaging) rescue(ctx context.Context) error {
+	lock, err := vault.AcquireLock(g.vault.dir, string(g.no), g.keys.Name(), os.Getpid(), g.now)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	stopBeat := beat(lock)
+	defer stopBeat()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	acks := g.newAcks(ctx, cancel)
+	w, m, err := g.writer(ctx, acks)
+	if errors.Is(err, vault.ErrSealed) { // killed between the seal and its event
+		acks.close()
+		return g.recordSeal(ctx)
+	}
+	if err != nil {
+		acks.close()
+		return err
+	}
+	bar := g.term.Progress("image "+g.ref().String(), ui.Bytes)
+	out, runErr := rescue.Run(ctx, g.source, w, m, rescue.Options{
+		Now: g.now, After: time.After,
+		Progress: func(st rescue.Status) {
+			bar.Set(min(st.Rescued, g.ident.Bytes), g.ident.Bytes, st.Rate, progressWords(st))
+		},
+	})
+	bar.End()
+	// What was read is made durable also when the run was interrupted.
+	save := context.WithoutCancel(ctx)
+	if runErr == nil && out.Stop == rescue.Finished {
+		return g.seal(save, w, acks)
+	}
+	pauseErr := w.Pause(save)
+	ackErr := acks.finish(w.Acked())
+	why := stopReason(out.Stop, runErr, pauseErr)
+	_, err = g.ledger.Append(save, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImagePaused{
+		Image: g.image.Name, Rescued: w.Acked().Bytes, Bad: out.Bad, Untried: g.image.Bytes - w.Acked().Bytes - min(out.Bad, g.image.Bytes-w.Acked().Bytes), Why: why,
+	}})
+	if err := errors.Join(runErr, pauseErr, ackErr, err); err != nil {
+		return g.targetFailed(err)
+	}
+	return g.stopped(ctx, out)
+}
+
+func progressWords(st rescue.Status) string {
+	words := st.Stage
+	if st.Areas > 0 || st.Bad > 0 {
+		words += fmt.Sprintf(", %s bad in %d areas", ui.Size(st.Bad), st.Areas)
+	}
+	if st.Failed > 0 {
+		words += fmt.Sprintf(", %s to narrow", ui.Size(st.Failed))
+	}
+	if st.Hung > 0 {
+		words += fmt.Sprintf(", no answer for %s", ui.Duration(st.SinceGood))
+	}
+	return words
+}
+
+// beat keeps the vault's lock fresh for other stations.
+func beat(lock *vault.Lock) (stop func()) {
+	ticker := time.NewTicker(vault.LockStale / 4)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ticker.C:
+				// A lock that cannot be renewed is no reason to stop: what keeps the
+				// container whole is that every run writes segments of its own.
+				_ = lock.Beat()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { ticker.Stop(); close(done) }
+}
+
+// writer begins the container, or goes on with it in a new session. The map says what
+// is rescued already.
+func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfile.Map, error) {
+	recipients, ids, err := g.recipients(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := vault.Options{
+		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now,
+		OnKey: func(k vault.KeyFile) error {
+			_, err := g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.KeyWrapped{
+				Image: g.image.Name, Session: k.Session, SessionID: k.ID, Keystore: g.vault.id,
+				File: k.File, SHA256: k.SHA256, Recipients: ids,
+			}})
+			return err
+		},
+		OnAck: acks.save,
+	}
+	saved, err := g.ledger.Progress(ctx, g.no, g.image.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	public, err := stationPublicKey(g.keys.Verifier())
+	if err != nil {
+		return nil, nil, err
+	}
+	sectors := g.source.Info().Sectors()
+	w, c, err := vault.Resume(ctx, g.vault.dir, g.vault.dir, g.ref(), vault.Position(saved), o)
+	if errors.Is(err, vault.ErrNotFound) && saved == (ledger.Progress{}) {
+		w, err = vault.Start(ctx, g.vault.dir, g.vault.dir, g.ref(), vault.Superblock{
+			UUID: g.image.UUID, Sector: uint32(g.image.Sector), Physical: uint32(g.image.Physical), Bytes: g.image.Bytes,
+			Created: g.image.Created, EraseBy: g.image.EraseBy, Station: public,
+		}, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return w, mapfile.New(sectors), g.describe(ctx, w)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := mapOf(c, sectors)
+	if err != nil {
+		return nil, nil, errors.Join(err, w.Pause(ctx))
+	}
+	return w, m, nil
+}
+
+// mapOf rebuilds the map of what is rescued from the container's records.
+func mapOf(c *vault.Container, sectors int64) (*mapfile.Map, error) {
+	return mapfile.Load(sectors, func(yield func(mapfile.Run) bool) {
+		for _, r := range c.Runs() {
+			if !yield(mapfile.Run{First: r.First, Sectors: r.Sectors, Status: mapfile.Status(r.Status)}) {
+				return
+			}
+		}
+	})
+}
+
+// describe puts what the device says of itself into the encrypted image, so that it
+// can be told apart without the ledger.
+func (g *imaging) describe(ctx context.Context, w *vault.Writer) error {
+	meta, err := json.Marshal(map[string]any{
+		"case": g.no, "model": g.ident.Model, "serial": g.ident.Serial, "wwn": g.ident.WWN, "transport": g.ident.Transport,
+		"bytes": g.ident.Bytes, "sector": g.ident.Sector, "physical": g.ident.Physical,
+	})
+	if err != nil {
+		return err
+	}
+	return w.Meta(ctx, meta)
+}
+
+func stopReason(stop rescue.Stop, runErr, pauseErr error) custody.StopReason {
+	switch {
+	case runErr != nil || pauseErr != nil:
+		return custody.StopTarget
+	case stop == rescue.Cancelled:
+		return custody.StopInterrupted
+	}
+	return custody.StopSource
+}
+
+// targetFailed says that the vault or the ledger did not take what was rescued. Whatever
+// the errno, the storage is the reason: a disk that was unplugged shows as EIO, ENODEV,
+// or as a file system that has become read-only.
+func (g *imaging) targetFailed(err error) error {
+	return &ui.Error{
+		Code: ui.Absent, What: "image " + g.ref().String(), Why: "stopped: " + err.Error(),
+		Hint: "what was acknowledged is safe; repeat the command to go on", Err: err,
+	}
+}
+
+// stopped says why imaging ended before its end, and how to go on.
+func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
+	e := &ui.Error{Code: ui.Absent, What: "image " + g.ref().String(), Hint: g.again(), Err: out.Err}
+	switch out.Stop {
+	case rescue.Cancelled:
+		e.Code, e.Why, e.Err = ui.Interrupted, "interrupted; what was read is safe", context.Cause(ctx)
+	case rescue.SourceChanged:
+		e.Code, e.Why = ui.Refused, "the disk is not the one that was opened: another size, or other data"
+		e.Hint = "look at the disk and its cable; then " + g.again()
+	case rescue.SourceGone:
+		e.Why = "the disk is gone"
+		e.Hint = "plug it in again; then " + g.again()
+	case rescue.DeviceFault:
+		e.Why = "the disk fails everything at once; nothing of that is counted as bad"
+		e.Hint = "power-cycle the disk; then " + g.again()
+	case rescue.NotAnswering:
+		e.Why = "the disk does not answer any more"
+		e.Hint = "power-cycle the disk; then " + g.again()
+	default:
+		e.Why = out.Stop.String()
+	}
+	return e
+}
+
+// again is the command that goes on with this image.
+func (g *imaging) again() string {
+	return fmt.Sprintf("salvor image %s --case %s", shellQuote(g.ident.Path), g.no)
+}
