@@ -5,7 +5,8 @@
 
 VAULT is the vault's directory, CASE and IMAGE name the image (T1-2026-0001 image-01), IDENTITY is an age identity
 file, OUT the file to write the disk to. Sectors that were never read become zeros; how many is said on stderr, and the
-exit status is 3. Needs python3-cryptography and the age command.
+exit status is 3. Needs python3-cryptography and the age command; for packed records python3-zstandard or the zstd
+command.
 
 Written from docs/format.md alone, so that the text is proved by somebody else's AES, HKDF and tree. It trusts no
 footer: every record is read, its leaf computed, its tag checked. Station signatures are not checked here.
@@ -16,6 +17,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -58,6 +60,34 @@ def block(b, magic):
     return b
 
 
+def unpack(packed, length):
+    """One zstd frame of exactly length bytes."""
+    try:
+        import zstandard
+    except ImportError:
+        zstandard = None
+    if zstandard:
+        text = zstandard.ZstdDecompressor().decompress(packed, max_output_size=length)
+    else:
+        with subprocess.Popen(["zstd", "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+            # A record is at most a MiB: all that fits comes back at once, and no more is taken.
+            writer = threading.Thread(target=feed, args=(run.stdin, packed))
+            writer.start()
+            text = run.stdout.read(length + 1)
+            run.stdout.close()
+            writer.join()
+    need(len(text) == length, "a packed record does not have its length")
+    return text
+
+
+def feed(pipe, data):
+    try:
+        with pipe:
+            pipe.write(data)
+    except BrokenPipeError:
+        pass
+
+
 class Tree:
     """RFC 6962 root from the peaks of complete subtrees."""
 
@@ -82,7 +112,7 @@ class Tree:
 
 
 def secrets(vault, case, image, uuid, identity):
-    """Session id -> secret, from every key file that opens."""
+    """Session id -> secrets, from every key file that opens."""
     found = {}
     folder = os.path.join(vault, "keystore", case, image)
     for name in sorted(os.listdir(folder)):
@@ -92,7 +122,8 @@ def secrets(vault, case, image, uuid, identity):
             continue
         lines = run.stdout.decode().split("\n")
         need(lines[0] == "salvor/1 session secret" and lines[1] == "image " + uuid.hex(), f"{name} is of another image")
-        found[bytes.fromhex(lines[2].split()[1])] = base64.b64decode(lines[3].split()[1])
+        session = bytes.fromhex(lines[2].split()[1])
+        found.setdefault(session, []).append(base64.b64decode(lines[3].split()[1]))
     return found
 
 
@@ -125,9 +156,12 @@ def records(folder, number, header, session, uuid, cipher, limit):
             payload = f.read(sealed)
             if h[80:112] != sha(b"\x00", h[:80], payload):
                 return
-            need(codec == 0 and order == ordinal and h[64:80] == session, f"segment {number}, record {ordinal} is misplaced")
+            need(codec == 0 or codec == 1 and kind == DATA, f"segment {number}, record {ordinal}: unknown codec")
+            need(order == ordinal and h[64:80] == session, f"segment {number}, record {ordinal} is misplaced")
             aad = b"salvor/1 record\x00" + uuid + session + struct.pack("<I", number) + h[:40]
             text = cipher.decrypt(payload[:12], payload[12:], aad)
+            if codec == 1:
+                text = unpack(text, plain)
             need(len(text) == plain, "length differs")
             f.seek(-(128 + sealed) % BLOCK, 1)
             yield (kind, status, first, count), h[80:112], text
@@ -164,9 +198,9 @@ def main(vault, case, image, identity, out):
                 continue
             need(before == tree.size and head[88:120] == previous, f"segment {number} does not follow")
             session = head[32:48]
-            need(session in keys, f"no key for segment {number}")
-            need(derive(keys[session], uuid, session, b"salvor/1 commitment") == head[48:80], "wrong secret")
-            key = derive(keys[session], uuid, session, b"salvor/1 segment " + struct.pack("<I", number))
+            fits = [s for s in keys.get(session, []) if derive(s, uuid, session, b"salvor/1 commitment") == head[48:80]]
+            need(fits, f"no key for segment {number}")
+            key = derive(fits[0], uuid, session, b"salvor/1 segment " + struct.pack("<I", number))
             seen = 0
             for (kind, status, first, count), leaf, text in records(folder, number, head, session, uuid, AESGCM(key), limit):
                 if kind == CHECKPOINT:

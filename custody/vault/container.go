@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sys/unix"
 )
 
 // A Container is an image as far as it can be seen without a secret.
@@ -44,6 +45,8 @@ type segmentInfo struct {
 	root   tlog.Hash // over them
 	footer bool
 	size   int64 // of the file
+	// Nothing flushes this file: that there is a footer does not say that there is what it speaks of.
+	noFlush bool
 }
 
 // OpenImage opens an image: superblock, segment headers, footers or else a scan, and the seal where there is one. It
@@ -143,6 +146,9 @@ func (c *Container) survey(how opening) ([]segmentInfo, error) {
 		if !e.File {
 			return nil, fmt.Errorf("%s: %w", c.ref.segment(n), ErrHostile)
 		}
+		if n >= maxSegments {
+			continue // no segment has that number; it must not keep the next one from getting its own
+		}
 		if n >= c.free {
 			c.free = n + 1
 		}
@@ -158,17 +164,21 @@ func (c *Container) survey(how opening) ([]segmentInfo, error) {
 }
 
 func (c *Container) surveySegment(n int, how opening) (segmentInfo, bool, error) {
-	if n >= maxSegments {
-		return segmentInfo{}, false, nil
-	}
 	f, err := c.open(n, how)
 	if err != nil {
 		return segmentInfo{}, false, err
 	}
 	defer leave(f)
+	noFlush := false
 	if how.flush {
-		// Whatever fsync says: what counts is what the read past the cache then finds.
-		_ = f.Sync()
+		switch err := f.Sync(); {
+		case errors.Is(err, unix.EIO), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+			// What a killed run left in the cache did not get to the medium, and is not to be counted on. The next
+			// try finds what did.
+			return segmentInfo{}, false, fmt.Errorf("%s: segment %d: fsync: %w", c.ref, n, err)
+		case err != nil:
+			noFlush = true
+		}
 	}
 	size, err := f.Size()
 	if err != nil {
@@ -190,7 +200,7 @@ func (c *Container) surveySegment(n int, how opening) (segmentInfo, bool, error)
 	if err != nil || r.kind != typeCheckpoint {
 		return segmentInfo{}, false, nil
 	}
-	return segmentInfo{number: n, header: h, before: r.first, count: all, size: size}, true, nil
+	return segmentInfo{number: n, header: h, before: r.first, count: all, size: size, noFlush: noFlush}, true, nil
 }
 
 // number finds out how many records of each segment count: what the next segment's checkpoint says lies before it, or
@@ -246,21 +256,25 @@ func (c *Container) load(info segmentInfo, scan bool, how opening) error {
 	defer leave(f)
 	t, entries, err := readFooter(f, info.size, &info.header, &c.sb)
 	switch {
+	case err == nil && scan && info.noFlush:
+		if entries, err = c.walk(f, info, true); err != nil {
+			return err
+		}
+		info.count = len(entries) / entrySize
 	case err == nil && (info.count == all || t.count >= info.count):
 		info.footer = true
 		if info.count == all {
 			info.count = t.count
 		}
 		entries = entries[:info.count*entrySize]
-	case err == nil || errors.Is(err, errFooter):
+	default:
+		// No footer, one that does not fit, or one that the medium does not give back: the records are the truth.
 		if entries, err = c.walk(f, info, scan); err != nil {
 			return err
 		}
 		if info.count == all {
 			info.count = len(entries) / entrySize
 		}
-	default:
-		return fmt.Errorf("%s: footer of segment %d: %w", c.ref, info.number, err)
 	}
 	if info.count == 0 {
 		return nil
@@ -271,6 +285,9 @@ func (c *Container) load(info segmentInfo, scan bool, how opening) error {
 	info.root = c.tree.root()
 	if err := c.take(&info, entries); err != nil {
 		return err
+	}
+	if info.end > info.size {
+		return c.corrupt(info.number, info.count-1, "cut short", nil)
 	}
 	if info.footer && info.count == t.count && (t.treeSize != c.tree.size || t.root != c.tree.root()) {
 		return c.corrupt(info.number, -1, "footer disagrees with the tree", nil)

@@ -22,6 +22,7 @@ type entry struct {
 	kind    uint8
 	status  byte
 	pass    uint8
+	codec   uint8
 	sealed  uint32
 	first   int64
 	sectors int64
@@ -30,11 +31,11 @@ type entry struct {
 }
 
 func entryOf(h *recordHeader, offset int64) entry {
-	return entry{h.kind, h.status, h.pass, uint32(h.sealed()), h.first, h.sectors, offset, h.leaf}
+	return entry{h.kind, h.status, h.pass, h.codec, uint32(h.sealed()), h.first, h.sectors, offset, h.leaf}
 }
 
 func (e *entry) append(b []byte) []byte {
-	b = append(b, e.kind, e.status, e.pass, 0)
+	b = append(b, e.kind, e.status, e.pass, e.codec)
 	b = le.AppendUint32(b, e.sealed)
 	b = le.AppendUint64(b, uint64(e.first))
 	b = le.AppendUint64(b, uint64(e.sectors))
@@ -44,18 +45,30 @@ func (e *entry) append(b []byte) []byte {
 
 func parseEntry(b []byte, sb *Superblock) (entry, error) {
 	e := entry{
-		kind: b[0], status: b[1], pass: b[2],
+		kind: b[0], status: b[1], pass: b[2], codec: b[3],
 		sealed:  le.Uint32(b[4:]),
 		first:   int64(le.Uint64(b[8:])),
 		sectors: int64(le.Uint64(b[16:])),
 		offset:  int64(le.Uint64(b[24:])),
 		leaf:    tlog.Hash(b[32:64]),
 	}
-	if b[3] != 0 || e.sealed < sealOverhead {
+	if e.sealed < sealOverhead {
 		return entry{}, fmt.Errorf("%w: footer entry", ErrRange)
 	}
-	h := recordHeader{kind: e.kind, status: e.status, first: e.first, sectors: e.sectors, plain: e.sealed - sealOverhead}
+	h := e.header(sb)
 	return e, h.check(sb)
+}
+
+// header is what the entry says of its record. Of a packed one the length of the plaintext follows from the sectors.
+func (e *entry) header(sb *Superblock) recordHeader {
+	h := recordHeader{kind: e.kind, codec: e.codec, status: e.status, pass: e.pass, first: e.first, sectors: e.sectors, leaf: e.leaf}
+	switch size := int64(sb.Sector); {
+	case e.codec == codecNone:
+		h.plain = e.sealed - sealOverhead
+	case e.sectors > 0 && e.sectors <= int64(sb.MaxRecord)/size:
+		h.plain, h.packed = uint32(e.sectors*size), e.sealed-sealOverhead
+	}
+	return h
 }
 
 // stored is the length of the whole record with its padding.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -55,7 +56,7 @@ func (w *Writer) log() {
 
 // hopeless names the errors that the next segment meets too.
 func hopeless(err error) bool {
-	for _, no := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, ErrHostile, ErrClosed, ErrRange} {
+	for _, no := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, ErrHostile, ErrClosed, ErrRange, ErrLocked} {
 		if errors.Is(err, no) {
 			return true
 		}
@@ -111,7 +112,7 @@ type batch struct {
 // A placed record has its place in a batch. The leaf is there when it is sealed.
 type placed struct {
 	header recordHeader
-	at     int64 // in the batch
+	at     int64 // in the batch; there is room for the record as it would be without a codec
 	item   *item // nil: a checkpoint
 }
 
@@ -207,6 +208,9 @@ func (w *Writer) newSegment() (*segmentWriter, error) {
 	s.block = s.header.marshal()
 	f, err := w.st.Create(w.segmentPath(number))
 	w.next = number + 1 // whatever became of it, the name is not tried again
+	if errors.Is(err, fs.ErrExist) && w.rival(number) {
+		return nil, fmt.Errorf("segment %d: %w: somebody else has made it: %w", number, ErrLocked, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("segment %d: %w", number, err)
 	}
@@ -215,6 +219,24 @@ func (w *Writer) newSegment() (*segmentWriter, error) {
 		return nil, errors.Join(fmt.Errorf("segment %d: write: %w", number, err), f.Close())
 	}
 	return s, nil
+}
+
+// rival tells whether the segment that has taken a name is of another run that is writing to this image, or about to
+// be. This run has not tried the name before. To go on behind such a segment would leave two logs that do not follow one
+// another, and an image that does not open. Anything else that lies there is no part of the image.
+func (w *Writer) rival(number int) bool {
+	f, err := w.st.Open(w.segmentPath(number))
+	if err != nil {
+		return false
+	}
+	defer leave(f)
+	b := make([]byte, blockSize)
+	n, err := readFull(f, b, 0)
+	if err != nil || n < blockSize {
+		return true
+	}
+	h, err := parseSegmentHeader(b)
+	return err == nil && h.uuid == w.sb.UUID
 }
 
 // breaks ends the segment with an error.
@@ -366,11 +388,19 @@ func (s *segmentWriter) push() {
 // work seals records until there are no more.
 func (s *segmentWriter) work() {
 	var fill [1]byte
+	var room []byte
 	for j := range s.seals {
 		plain := j.r.item.data
-		if j.r.item.kind == typeFill {
+		switch {
+		case j.r.item.kind == typeFill:
 			fill[0] = j.r.item.value
 			plain = fill[:]
+		case j.r.item.kind == typeData && s.w.packer != nil:
+			var ok bool
+			if room, ok = s.w.packer.pack(plain, room); ok {
+				j.r.header.codec, j.r.header.packed = codecZstd, uint32(len(room))
+				plain = room
+			}
 		}
 		s.seal(j.b, j.r, plain)
 		j.b.sealing.Done()
@@ -416,9 +446,10 @@ func (s *segmentWriter) append() {
 }
 
 // list adds a batch's records to the tree and returns their entries. Checkpoints are sealed here, for only here is it
-// known what comes before them.
+// known what comes before them. Packed records leave room behind them: the next ones move up.
 func (s *segmentWriter) list(b *batch) []byte {
 	var entries []byte
+	b.n = 0
 	for i := range b.records {
 		r := &b.records[i]
 		if r.item == nil {
@@ -427,7 +458,12 @@ func (s *segmentWriter) list(b *batch) []byte {
 			s.seal(b, r, c.marshal())
 		}
 		s.tree.add(r.header.leaf)
-		e := entryOf(&r.header, s.offset+r.at)
+		size := r.header.stored()
+		if b.n < r.at {
+			copy(b.buf[b.n:], b.buf[r.at:r.at+size])
+		}
+		e := entryOf(&r.header, s.offset+b.n)
+		b.n += size
 		entries = e.append(entries)
 		r.item = nil
 	}

@@ -19,6 +19,7 @@ import (
 type Reader struct {
 	c        *Container
 	sessions map[[16]byte]*session
+	unpacker *unpacker
 	total    int64 // sectors
 
 	mu       sync.Mutex
@@ -58,13 +59,18 @@ func (c *Container) Unlock(ctx context.Context, keys Store, ids ...age.Identity)
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%s: %w: no identity given", c.ref, ErrWrongKey)
 	}
-	need := make(map[[16]byte]int)
+	// What each session commits to, from the first segment that says so.
+	need := make(map[[16]byte]segmentInfo)
 	for _, s := range c.segments {
 		if _, ok := need[s.header.session]; !ok {
-			need[s.header.session] = s.number
+			need[s.header.session] = s
 		}
 	}
 	r := &Reader{c: c, sessions: make(map[[16]byte]*session), total: c.sb.Sectors(), segments: make(map[int]*openSegment)}
+	var err error
+	if r.unpacker, err = newUnpacker(); err != nil {
+		return nil, err
+	}
 	entries, err := keys.List(c.ref.KeyDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: listing the key files: %w", c.ref, err)
@@ -88,8 +94,13 @@ func (c *Container) Unlock(ctx context.Context, keys Store, ids ...age.Identity)
 			}
 		case s.uuid != c.sb.UUID:
 			failed = errors.Join(failed, fmt.Errorf("%w: %s is of another image", ErrKeyFile, e.Name))
-		case r.sessions[s.id] == nil:
-			r.sessions[s.id] = s
+		default:
+			// Anybody can make a key file for a session, whose id is public. The one that counts is the one that the
+			// segments commit to.
+			first, ok := need[s.id]
+			if old := r.sessions[s.id]; old == nil || (ok && !old.commits(first.header.commitment)) {
+				r.sessions[s.id] = s
+			}
 		}
 	}
 	for _, s := range c.segments {
@@ -98,7 +109,7 @@ func (c *Container) Unlock(ctx context.Context, keys Store, ids ...age.Identity)
 			if failed == nil {
 				failed = fmt.Errorf("%w: missing", ErrKeyFile)
 			}
-			return nil, fmt.Errorf("%s: session of segment %d: %w", c.ref, need[s.header.session], failed)
+			return nil, fmt.Errorf("%s: session of segment %d: %w", c.ref, need[s.header.session].number, failed)
 		}
 		if !own.commits(s.header.commitment) {
 			return nil, fmt.Errorf("%s: segment %d: %w: its secret is not the one the segment commits to", c.ref, s.number, ErrKeyFile)
@@ -207,6 +218,11 @@ func (r *Reader) open(s *openSegment, t target, buf []byte) (*content, error) {
 	plain, err := s.cipher.open(head, payload)
 	if err != nil {
 		return fail("does not authenticate", err)
+	}
+	if h.codec != codecNone {
+		if plain, err = r.unpacker.unpack(plain, int(h.plain)); err != nil {
+			return fail("does not unpack", err)
+		}
 	}
 	return &content{h, plain}, nil
 }

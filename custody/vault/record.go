@@ -29,36 +29,48 @@ const (
 	crcOffset    = 124 // header bytes under the CRC
 
 	codecNone = 0
+	codecZstd = 1 // DATA only, and only where it saves saving bytes of stored size
 )
 
 // A recordHeader is the clear part of a record. Its position in the log (segment, ordinal) is part of it, so that a
 // record that was moved does not authenticate.
 type recordHeader struct {
 	kind    uint8
+	codec   uint8
 	status  byte
 	pass    uint8
 	ordinal uint64
 	first   int64 // sector; in a checkpoint: number of records of the image before it
 	sectors int64
 	plain   uint32 // length of the plaintext
+	packed  uint32 // with a codec: length of what it made of the plaintext
 	session [16]byte
 	leaf    tlog.Hash
 	segment uint32
 }
 
+// text is the length of what is encrypted: the plaintext, or what the codec made of it.
+func (h *recordHeader) text() int {
+	if h.codec == codecNone {
+		return int(h.plain)
+	}
+	return int(h.packed)
+}
+
 // sealed is the length of nonce, ciphertext and tag.
-func (h *recordHeader) sealed() int { return int(h.plain) + sealOverhead }
+func (h *recordHeader) sealed() int { return h.text() + sealOverhead }
 
 // stored is the length of the whole record with its padding.
-func (h *recordHeader) stored() int64 { return storedSize(int(h.plain)) }
+func (h *recordHeader) stored() int64 { return storedSize(h.text()) }
 
-func storedSize(plain int) int64 { return padded(int64(headerSize + plain + sealOverhead)) }
+// storedSize is the length of a record with its padding, of which n bytes are encrypted.
+func storedSize(n int) int64 { return padded(int64(headerSize + n + sealOverhead)) }
 
 // put writes everything but leaf and CRC into b[:headerSize].
 func (h *recordHeader) put(b []byte) {
 	clear(b[:headerSize])
 	copy(b, recordMagic)
-	b[4], b[5], b[6], b[7] = h.kind, codecNone, h.status, h.pass
+	b[4], b[5], b[6], b[7] = h.kind, h.codec, h.status, h.pass
 	le.PutUint64(b[8:], h.ordinal)
 	le.PutUint64(b[16:], uint64(h.first))
 	le.PutUint64(b[24:], uint64(h.sectors))
@@ -98,6 +110,7 @@ func parseRecordHeader(b []byte, at place) (recordHeader, error) {
 	}
 	h := recordHeader{
 		kind:    b[4],
+		codec:   b[5],
 		status:  b[6],
 		pass:    b[7],
 		ordinal: le.Uint64(b[8:]),
@@ -108,9 +121,13 @@ func parseRecordHeader(b []byte, at place) (recordHeader, error) {
 		leaf:    tlog.Hash(b[80:112]),
 		segment: le.Uint32(b[112:]),
 	}
+	sealed := le.Uint32(b[36:])
+	if h.codec == codecZstd && sealed >= sealOverhead {
+		h.packed = sealed - sealOverhead
+	}
 	switch {
-	case b[5] != codecNone:
-		return recordHeader{}, fmt.Errorf("%w: codec %d", ErrNewer, b[5])
+	case h.codec > codecZstd:
+		return recordHeader{}, fmt.Errorf("%w: codec %d", ErrNewer, h.codec)
 	case !allZero(b[40:64]) || !allZero(b[116:124]):
 		return recordHeader{}, fmt.Errorf("%w: reserved bytes are not zero", ErrNewer)
 	case h.segment != at.segment:
@@ -119,7 +136,7 @@ func parseRecordHeader(b []byte, at place) (recordHeader, error) {
 		return recordHeader{}, errors.New("belongs to another session")
 	case h.ordinal != at.ordinal:
 		return recordHeader{}, fmt.Errorf("is number %d", h.ordinal)
-	case uint64(le.Uint32(b[36:])) != uint64(h.plain)+sealOverhead:
+	case h.codec == codecNone && uint64(sealed) != uint64(h.plain)+sealOverhead:
 		return recordHeader{}, errors.New("lengths disagree")
 	}
 	if err := h.check(at.sb); err != nil {
@@ -132,13 +149,19 @@ func parseRecordHeader(b []byte, at place) (recordHeader, error) {
 func (h *recordHeader) check(sb *Superblock) error {
 	total := sb.Sectors()
 	inside := h.first >= 0 && h.sectors > 0 && h.sectors <= total && h.first <= total-h.sectors
-	if h.status != 0 && h.kind != typeStatus {
+	switch {
+	case h.status != 0 && h.kind != typeStatus:
 		return errors.New("status letter where none belongs")
+	case h.codec != codecNone && (h.codec != codecZstd || h.kind != typeData):
+		return errors.New("codec where none belongs")
 	}
 	switch h.kind {
 	case typeData:
 		if !inside || h.plain > sb.MaxRecord || int64(h.plain) != h.sectors*int64(sb.Sector) {
 			return fmt.Errorf("%w: data of %d bytes for %d sectors at %d", ErrRange, h.plain, h.sectors, h.first)
+		}
+		if h.codec == codecZstd && (h.packed == 0 || h.packed >= h.plain || !worthIt(int(h.packed), int(h.plain))) {
+			return fmt.Errorf("%w: %d bytes packed into %d", ErrRange, h.plain, h.packed)
 		}
 	case typeFill:
 		if !inside || h.plain != 1 {

@@ -38,6 +38,7 @@ const (
 	maxSector     = 64 << 10
 	maxPhysical   = 1 << 20
 	minMaxSegment = 64 << 10
+	maxBytes      = 1 << 62 // so that whole sectors can be counted in bytes
 	maxSectors    = 1 << 48 // so that an extent fits the index; 128 PiB of 512-byte sectors
 )
 
@@ -66,7 +67,7 @@ func (s *Superblock) check() error {
 		return fmt.Errorf("%w: logical sector of %d bytes", ErrRange, s.Sector)
 	case s.Physical < s.Sector || s.Physical > maxPhysical || bits.OnesCount32(s.Physical) != 1:
 		return fmt.Errorf("%w: physical sector of %d bytes", ErrRange, s.Physical)
-	case s.Bytes < 1 || s.Sectors() > maxSectors:
+	case s.Bytes < 1 || s.Bytes > maxBytes || s.Sectors() > maxSectors:
 		return fmt.Errorf("%w: source of %d bytes", ErrRange, s.Bytes)
 	case s.MaxRecord < maxSector || s.MaxRecord > MaxRecord || s.MaxRecord%s.Sector != 0:
 		return fmt.Errorf("%w: largest record of %d bytes", ErrRange, s.MaxRecord)
@@ -134,7 +135,8 @@ const maxUnix = 253402300799 // the last second of the year 9999
 // readSuperblock returns the superblock and its SHA-256, the sum over one of the two equal copies. Either copy alone is
 // enough to work with; whole tells whether both are there.
 func readSuperblock(st Store, ref ImageRef) (s Superblock, sum [32]byte, whole bool, err error) {
-	f, err := st.Open(ref.file(superblockName))
+	// Past the cache: it is small, and a verification has to see what is there when the power is gone.
+	f, err := st.OpenMedia(ref.file(superblockName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, sum, false, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}

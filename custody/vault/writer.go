@@ -31,6 +31,9 @@ type Options struct {
 	After func(time.Duration) <-chan time.Time
 	// Rand is where secrets and ids come from; nil: crypto/rand. Nonces always come from crypto/rand.
 	Rand io.Reader
+	// Compress packs records with zstd where that saves at least 4096 bytes of the vault each. It costs several times
+	// the processor time of everything else, and the size of each record then tells how well its content packs.
+	Compress bool
 	// Workers is how many goroutines seal; 0: one per processor.
 	Workers int
 	// Unacked is how many bytes of source data may wait to become durable; 0: 64 MiB. Their buffers are not
@@ -95,6 +98,7 @@ type Writer struct {
 	sum     [32]byte // of the superblock
 	o       Options
 	session *session
+	packer  *packer       // nil: records are kept as they are
 	done    chan struct{} // the log goroutine has ended
 
 	mu      sync.Mutex
@@ -284,16 +288,23 @@ func cloneHash(h hash.Hash) (hash.Hash, error) {
 // begin makes the key file and starts the log.
 func (w *Writer) begin(keys Store) error {
 	var err error
+	if w.o.Compress {
+		if w.packer, err = newPacker(w.o.Workers); err != nil {
+			return err
+		}
+	}
 	if w.session, err = newSession(w.sb.UUID, w.o.Rand); err != nil {
 		return err
 	}
 	key, noFlush, err := writeKey(keys, w.ref, w.session, w.o.Recipients)
 	if err != nil {
+		w.session.forget()
 		return fmt.Errorf("%s: %w", w.ref, err)
 	}
 	w.noFlush = w.noFlush || noFlush
 	if w.o.OnKey != nil {
 		if err := w.o.OnKey(key); err != nil {
+			w.session.forget()
 			return fmt.Errorf("%s: key file %s: %w", w.ref, key.File, err)
 		}
 	}
