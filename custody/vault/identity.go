@@ -21,8 +21,12 @@ func NewIdentity() (*age.X25519Identity, error) {
 	return id, nil
 }
 
-// ParseRecipient reads the public half of a shop key (age1…, classic or post-quantum).
+// ParseRecipient reads the public half of a shop key: age1…, classic or post-quantum, or an SSH public key of two words
+// (ssh-ed25519 AAAA…, ssh-rsa AAAA…). A comment behind an SSH key is refused: it names a person.
 func ParseRecipient(s string) (age.Recipient, error) {
+	if isSSHRecipient(s) {
+		return parseSSHRecipient(s)
+	}
 	r, err := age.ParseRecipients(strings.NewReader(s))
 	if err != nil || len(r) != 1 {
 		return nil, fmt.Errorf("%w: not one age recipient", ErrForeign)
@@ -78,11 +82,14 @@ func identityFile(id *age.X25519Identity, created time.Time, passphrase string, 
 
 // Protected tells whether an identity file needs a passphrase.
 func Protected(file []byte) bool {
+	if isSSHKey(file) {
+		return len(file) <= maxIdentityFile && sshProtected(file)
+	}
 	return bytes.HasPrefix(file, []byte(armor.Header)) || bytes.HasPrefix(file, []byte(binaryAge))
 }
 
-// ReadIdentities reads an identity file, open or protected by a passphrase. passphrase is asked only when it is needed
-// and may be nil. A wrong passphrase is [ErrWrongKey]; anything that is no identity file is [ErrForeign].
+// ReadIdentities reads an identity file, age's or an OpenSSH private key, open or protected by a passphrase. passphrase is
+// asked only when it is needed, once, and may be nil. A wrong passphrase is [ErrWrongKey]; anything that is no identity file is [ErrForeign].
 func ReadIdentities(r io.Reader, passphrase func() (string, error)) ([]age.Identity, error) {
 	file, err := io.ReadAll(io.LimitReader(r, maxIdentityFile+1))
 	defer clear(file)
@@ -91,6 +98,13 @@ func ReadIdentities(r io.Reader, passphrase func() (string, error)) ([]age.Ident
 	}
 	if len(file) > maxIdentityFile {
 		return nil, fmt.Errorf("%w: an identity file of more than %d bytes", ErrForeign, maxIdentityFile)
+	}
+	if isSSHKey(file) {
+		id, err := readSSHIdentity(file, passphrase)
+		if err != nil {
+			return nil, err
+		}
+		return []age.Identity{id}, nil
 	}
 	text := file
 	if Protected(file) {

@@ -190,7 +190,9 @@ func checkRecipients(recipients []age.Recipient) error {
 			return fmt.Errorf("%w: a passphrase protects an identity file, it is no recipient", ErrRecipients)
 		}
 		name := fmt.Sprintf("%T %p", r, r)
-		if s, ok := r.(fmt.Stringer); ok {
+		if tag, ok := sshFingerprint(r); ok {
+			name = tag
+		} else if s, ok := r.(fmt.Stringer); ok {
 			name = s.String()
 		}
 		seen[name] = true
