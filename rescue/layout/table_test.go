@@ -1,0 +1,161 @@
+package layout
+
+import (
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// partitioned makes a blank disk and has sfdisk write a table.
+func partitioned(t *testing.T, mib int64, script string) []byte {
+	t.Helper()
+	need(t, "fdisk", "sfdisk")
+	path := blank(t, mib)
+	cmd := exec.Command("sfdisk", "-q", path)
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sfdisk: %v\n%s", err, out)
+	}
+	return load(t, path)
+}
+
+// small makes an ext volume of so many MiB without mounting anything.
+func small(t *testing.T, mib int64, kind string) []byte {
+	t.Helper()
+	need(t, "e2fsprogs", "mke2fs")
+	path := blank(t, mib)
+	run(t, "mke2fs", "-q", "-F", "-t", kind, path)
+	return load(t, path)
+}
+
+func places(l *Layout) string {
+	var s []string
+	for _, v := range l.Volumes {
+		s = append(s, fmt.Sprintf("%s %d+%d", v.Name, v.First>>10, v.Len>>10))
+	}
+	return strings.Join(s, ", ")
+}
+
+func TestMBRWithLogicalPartitions(t *testing.T) {
+	data := partitioned(t, 64, `label: dos
+start=2048, size=16384, type=83
+start=20480, size=81920, type=5
+start=22528, size=16384, type=83
+start=43008, size=16384, type=83
+`)
+	fs := small(t, 8, "ext4")
+	for _, at := range []int64{2048, 22528, 43008} {
+		copy(data[at*512:], fs)
+	}
+	want := "ext4 1024+8192, ext4 11264+8192, ext4 21504+8192"
+	l := scanned(t, &image{data: data}, Options{})
+	if l.Table != "mbr" || places(l) != want {
+		t.Errorf("%s: %s, want %s", l.Table, places(l), want)
+	}
+	converges(t, data)
+
+	// The second record of the chain is not rescued: its partition is still found, by
+	// what begins where partitions begin.
+	l = scanned(t, holed(data, 40960), Options{})
+	if l.Table != "mbr" || places(l) != want {
+		t.Errorf("with a hole in the chain: %s: %s, want %s", l.Table, places(l), want)
+	}
+	if len(l.Wanted) != 1 || l.Wanted[0] != (Region{Extent{40960 * 512, 512}, T0}) {
+		t.Errorf("wants %v", l.Wanted)
+	}
+}
+
+func TestMBRThatPointsAtItselfEnds(t *testing.T) {
+	data := make([]byte, 8<<20)
+	copy(data[510:], "\x55\xaa")
+	copy(data[446:], []byte{0, 0, 0, 0, 5, 0, 0, 0, 10, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF})
+	ebr := data[5120:]
+	copy(ebr[510:], "\x55\xaa")
+	copy(ebr[446:], []byte{0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0})
+	scanned(t, &image{data: data}, Options{})
+}
+
+func TestGPTFromEitherCopy(t *testing.T) {
+	data := partitioned(t, 64, `label: gpt
+start=2048, size=16384
+start=32768, size=16384
+`)
+	fs := small(t, 8, "ext4")
+	copy(data[2048*512:], fs)
+	copy(data[32768*512:], fs)
+	const want = "ext4 1024+8192, ext4 16384+8192"
+	last := int64(len(data)/512 - 1)
+	for name, holes := range map[string][]int64{
+		"whole":                 nil,
+		"first header":          {1},
+		"first entries":         {2},
+		"protective MBR":        {0},
+		"everything in front":   {0, 1, 2, 3},
+		"last header":           {last},
+		"last entries":          {last - 32},
+		"both, different parts": {1, last - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := scanned(t, holed(data, holes...), Options{})
+			if l.Table != "gpt" || places(l) != want {
+				t.Errorf("%s: %s, want %s", l.Table, places(l), want)
+			}
+		})
+	}
+	t.Run("first header turned over", func(t *testing.T) {
+		bad := slices.Clone(data)
+		bad[512+50] ^= 1
+		if l := scanned(t, &image{data: bad}, Options{}); l.Table != "gpt" || places(l) != want {
+			t.Errorf("%s: %s, want %s", l.Table, places(l), want)
+		}
+	})
+	converges(t, data)
+}
+
+func TestVolumesAreFoundWithoutATable(t *testing.T) {
+	data := make([]byte, 64<<20)
+	fs := small(t, 8, "ext4")
+	copy(data[1<<20:], fs)
+	copy(data[20<<20:], fs)
+	l := scanned(t, holed(data, 0), Options{})
+	if l.Table != "" || places(l) != "ext4 1024+8192" && places(l) != "ext4 1024+8192, ext4 20480+8192" {
+		t.Errorf("%s: %s", l.Table, places(l))
+	}
+	if n := tally(l.Regions)[T5]; n > 8<<20 {
+		t.Errorf("%d bytes called free while the table is not known", n)
+	}
+}
+
+func TestPartitionsOf4096ByteSectors(t *testing.T) {
+	need(t, "fdisk", "sfdisk")
+	needRoot(t)
+	path := blank(t, 64)
+	device := strings.TrimSpace(run(t, "losetup", "-f", "--show", "-b", "4096", path))
+	defer func() { run(t, "losetup", "-d", device) }()
+	cmd := exec.Command("sfdisk", "-q", "--no-reread", "--no-tell-kernel", device)
+	cmd.Stdin = strings.NewReader("label: gpt\nstart=256, size=2048\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sfdisk: %v\n%s", err, out)
+	}
+	run(t, "sync", device)
+	data := load(t, path)
+	copy(data[256*4096:], small(t, 8, "ext4"))
+	for _, sector := range []int64{512, 4096} {
+		if l := scanned(t, &image{data: data}, Options{Sector: sector}); l.Table != "gpt" || places(l) != "ext4 1024+8192" {
+			t.Errorf("with sectors of %d: %s: %s", sector, l.Table, places(l))
+		}
+	}
+}
+
+func TestBlankAndRandomDisksAreOneTier(t *testing.T) {
+	for name, data := range map[string][]byte{
+		"empty": {}, "one byte": {1}, "one sector": make([]byte, 512), "zeros": make([]byte, 8<<20),
+	} {
+		l := scanned(t, &image{data: data}, Options{})
+		if n := tally(l.Regions)[T5]; n > 0 || len(l.Volumes) > 1 {
+			t.Errorf("%s: %s", name, summary(l))
+		}
+	}
+}
