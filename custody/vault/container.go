@@ -33,6 +33,9 @@ type Container struct {
 	note []byte
 	seal *sealText
 	torn error // why the seal note that is there is none
+
+	salvage *salvage // nil: opened as a whole image
+	damages []Damage
 }
 
 // A segmentInfo is a segment that counts.
@@ -47,6 +50,10 @@ type segmentInfo struct {
 	size   int64 // of the file
 	// Nothing flushes this file: that there is a footer does not say that there is what it speaks of.
 	noFlush bool
+
+	// Of a salvaged image:
+	headless bool // the header is damaged: it is not known what the session commits to
+	first    bool // record 0 verifies, where it belongs
 }
 
 // OpenImage opens an image: superblock, segment headers, footers or else a scan, and the seal where there is one. It

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
+	"slices"
 	"sync"
 
 	"filippo.io/age"
@@ -20,7 +21,8 @@ type Reader struct {
 	c        *Container
 	sessions map[[16]byte]*session
 	unpacker *unpacker
-	total    int64 // sectors
+	total    int64           // sectors
+	locked   map[uint16]bool // of a salvaged image: segments whose key is missing
 
 	mu       sync.Mutex
 	segments map[int]*openSegment
@@ -62,7 +64,7 @@ func (c *Container) Unlock(ctx context.Context, keys Store, ids ...age.Identity)
 	// What each session commits to, from the first segment that says so.
 	need := make(map[[16]byte]segmentInfo)
 	for _, s := range c.segments {
-		if _, ok := need[s.header.session]; !ok {
+		if first, ok := need[s.header.session]; !ok || (first.headless && !s.headless) {
 			need[s.header.session] = s
 		}
 	}
@@ -98,28 +100,48 @@ func (c *Container) Unlock(ctx context.Context, keys Store, ids ...age.Identity)
 			// Anybody can make a key file for a session, whose id is public. The one that counts is the one that the
 			// segments commit to.
 			first, ok := need[s.id]
-			if old := r.sessions[s.id]; old == nil || (ok && !old.commits(first.header.commitment)) {
+			if old := r.sessions[s.id]; old == nil || (ok && !first.headless && !old.commits(first.header.commitment)) {
 				r.sessions[s.id] = s
 			}
 		}
 	}
-	for _, s := range c.segments {
+	var open *segmentInfo
+	for i, s := range c.segments {
+		var err error
 		own := r.sessions[s.header.session]
-		if own == nil {
+		switch {
+		case own == nil:
 			if failed == nil {
 				failed = fmt.Errorf("%w: missing", ErrKeyFile)
 			}
-			return nil, fmt.Errorf("%s: session of segment %d: %w", c.ref, need[s.header.session].number, failed)
+			err = fmt.Errorf("%s: session of segment %d: %w", c.ref, need[s.header.session].number, failed)
+		case !own.commits(s.header.commitment) && !s.headless:
+			err = fmt.Errorf("%s: segment %d: %w: its secret is not the one the segment commits to", c.ref, s.number, ErrKeyFile)
+		case s.headless && !need[s.header.session].headless && !own.commits(need[s.header.session].header.commitment):
+			err = fmt.Errorf("%s: segment %d: %w: its secret is not the one its session commits to", c.ref, s.number, ErrKeyFile)
+		case open == nil:
+			open = &c.segments[i]
 		}
-		if !own.commits(s.header.commitment) {
-			return nil, fmt.Errorf("%s: segment %d: %w: its secret is not the one the segment commits to", c.ref, s.number, ErrKeyFile)
+		switch {
+		case err == nil:
+		case c.salvage == nil:
+			return nil, err
+		default:
+			if r.locked == nil {
+				r.locked = make(map[uint16]bool)
+			}
+			r.locked[uint16(s.number)] = true
+			failed = err
 		}
+	}
+	if len(c.segments) > 0 && open == nil {
+		return nil, failed
 	}
 	if len(c.segments) == 0 && len(r.sessions) == 0 && failed != nil {
 		return nil, fmt.Errorf("%s: %w", c.ref, failed)
 	}
-	if len(c.segments) > 0 {
-		s, err := r.segment(c.segments[0].number)
+	if open != nil {
+		s, err := r.segment(open.number)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
@@ -127,6 +149,20 @@ func (c *Container) Unlock(ctx context.Context, keys Store, ids ...age.Identity)
 	}
 	return r, nil
 }
+
+// Locked names the segments of a salvaged image whose key file is missing or does not open: what they hold reads as not
+// read. An image that is not salvaged does not unlock then.
+func (r *Reader) Locked() []int {
+	var numbers []int
+	for n := range r.locked {
+		numbers = append(numbers, int(n))
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// gone tells of a stretch whose record is lost, or whose key is.
+func (r *Reader) gone(sp span) bool { return sp.lost() || r.locked[sp.target().segment] }
 
 // Size is the size of the source in bytes.
 func (r *Reader) Size() int64 { return r.c.sb.Bytes }
@@ -172,11 +208,21 @@ func (r *Reader) release(s *openSegment) {
 
 // bind opens the first record, the checkpoint, and holds what it says against what was read in the clear.
 func (r *Reader) bind(s *openSegment) error {
+	if r.c.salvage != nil && !s.info.first {
+		return nil // every record still has to authenticate in its place
+	}
 	got, err := r.open(s, target{segment: uint16(s.info.number), page: firstRecordOffset / blockSize}, nil)
 	if err != nil {
 		return err
 	}
 	want := checkpoint{s.info.root, r.c.sum, s.info.header.sum()}
+	if r.c.salvage != nil && len(got.plain) == checkpointSize {
+		// Earlier records may be lost, and the header too.
+		copy(want.root[:], got.plain)
+		if s.info.headless {
+			copy(want.header[:], got.plain[64:])
+		}
+	}
 	if got.header.kind != typeCheckpoint || string(got.plain) != string(want.marshal()) {
 		return r.c.corrupt(s.info.number, 0, "superblock, segment header or earlier records are not what the writer knew", nil)
 	}
@@ -193,6 +239,11 @@ func (r *Reader) open(s *openSegment, t target, buf []byte) (*content, error) {
 	n, err := readFull(s.file, head, off)
 	if err != nil {
 		return fail("cannot be read", err)
+	}
+	if r.c.salvage != nil {
+		if mended, ok := r.c.salvage.mended[t]; ok && n >= headerSize {
+			copy(head, mended[:])
+		}
 	}
 	h, err := parseRecordHeader(head[:n], place{uint32(s.info.number), s.info.header.session, uint64(t.ordinal), &r.c.sb})
 	if err != nil {
@@ -320,9 +371,12 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 func (r *Reader) span(sector int64) (sp span, ok bool) {
 	end := r.total
 	r.c.live.all(sector, func(s span) bool {
-		if s.first() <= sector {
+		switch {
+		case s.first() <= sector && r.gone(s):
+			end = s.end()
+		case s.first() <= sector:
 			sp, ok = s, true
-		} else {
+		default:
 			end = s.first()
 		}
 		return false
@@ -371,6 +425,10 @@ func (r *Reader) Chunks(ctx context.Context, fn func(Chunk) error) error {
 			}
 			r.c.live.all(0, func(sp span) bool {
 				gap(sp.first())
+				if r.gone(sp) {
+					gap(sp.end())
+					return more
+				}
 				if more {
 					select {
 					case buf := <-free:
@@ -422,7 +480,9 @@ func (r *Reader) Chunks(ctx context.Context, fn func(Chunk) error) error {
 func (r *Reader) Extents(fn func(first, sectors int64) error) error {
 	var err error
 	r.c.live.all(0, func(sp span) bool {
-		err = fn(sp.first(), sp.n())
+		if !r.gone(sp) {
+			err = fn(sp.first(), sp.n())
+		}
 		return err == nil
 	})
 	return err
@@ -434,6 +494,9 @@ func (r *Reader) Metas(ctx context.Context) ([][]byte, error) {
 	for _, info := range r.c.segments {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if r.locked[uint16(info.number)] {
+			continue
 		}
 		found, err := r.metas(info)
 		if err != nil {
@@ -450,6 +513,16 @@ func (r *Reader) metas(info segmentInfo) (metas [][]byte, err error) {
 		return nil, err
 	}
 	defer r.release(s)
+	if r.c.salvage != nil {
+		for _, t := range r.c.salvage.metas[info.number] {
+			c, err := r.open(s, t, nil)
+			if err != nil {
+				return nil, err
+			}
+			metas = append(metas, c.plain)
+		}
+		return metas, nil
+	}
 	entries, err := r.c.entries(s.file, info)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ func (s span) first() int64 { return int64(s.a >> 16) }
 func (s span) n() int64     { return int64(s.b & spanMax) }
 func (s span) end() int64   { return s.first() + s.n() }
 
+// lost tells of a stretch whose record is lost: no record lies before the first block's end.
+func (s span) lost() bool { return s.target().page == 0 }
+
 func (s span) target() target {
 	return target{uint16(s.a), uint16(s.b >> 28), uint32(s.b >> 44)}
 }

@@ -46,6 +46,10 @@ func (c *Container) VerifyMedia(ctx context.Context, verifier note.Verifier, pro
 
 // again opens the image anew, and wants it to be the one that was opened before or a longer one.
 func (c *Container) again(ctx context.Context, how opening) (*Container, error) {
+	if len(c.damages) > 0 {
+		d := c.damages[0]
+		return nil, c.corrupt(d.Segment, d.Record, d.What, nil)
+	}
 	fresh, err := openImage(ctx, c.st, c.ref, how)
 	if err != nil {
 		return nil, err
