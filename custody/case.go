@@ -228,7 +228,17 @@ func FoldCase(no CaseNo, events []Event) Case {
 	return f.c
 }
 
-type caseFold struct{ c Case }
+type caseFold struct {
+	c    Case
+	jobs map[string]*erasing // by image
+}
+
+// erasing is what is at work on an image: the jobs that may have destroyed something,
+// and the state before the first of them.
+type erasing struct {
+	job    map[string]bool
+	before ImageState
+}
 
 func (f *caseFold) apply(e Event) {
 	c, at, ref := &f.c, e.TS.Time, e.Ref()
@@ -335,15 +345,47 @@ func (f *caseFold) applyImage(e Event) {
 		i := f.image(p.Image)
 		i.EraseJob, i.EraseFailed = p.Job, ""
 		if i.State != ImageIsErased {
-			i.State, i.EraseStarted = ImageIsErasing, at
+			f.erasing(i, p.Job)
+			i.EraseStarted = at
 		}
 	case EraseFailed:
 		i := f.image(p.Image)
 		if i.State != ImageIsErased {
-			i.State, i.EraseJob, i.EraseFailed = ImageIsErasing, p.Job, p.Step
+			f.erasing(i, p.Job)
+			i.EraseJob, i.EraseFailed = p.Job, p.Step
+			if p.Step == StepPlanned {
+				f.spared(i, p.Job)
+			}
 		}
 	case EraseDone:
 		f.eraseDone(e, p)
+	}
+}
+
+// erasing notes that a job is at work on an image.
+func (f *caseFold) erasing(i *Image, job string) {
+	if f.jobs == nil {
+		f.jobs = make(map[string]*erasing)
+	}
+	x := f.jobs[i.Name]
+	if x == nil {
+		x = &erasing{job: make(map[string]bool)}
+		f.jobs[i.Name] = x
+	}
+	if i.State != ImageIsErasing {
+		x.before = i.State
+	}
+	x.job[job] = true
+	i.State = ImageIsErasing
+}
+
+// spared gives an image back the state that it had, when the last job that was at
+// work on it stopped before it had destroyed anything.
+func (f *caseFold) spared(i *Image, job string) {
+	x := f.jobs[i.Name]
+	delete(x.job, job)
+	if len(x.job) == 0 && i.Erase == nil {
+		i.State = x.before
 	}
 }
 

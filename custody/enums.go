@@ -108,7 +108,8 @@ type EraseStep string
 
 // The steps of erasing, in their order.
 const (
-	StepPlanned   EraseStep = "PLANNED"
+	StepPlanned   EraseStep = "PLANNED"  // nothing was destroyed
+	StepKeys      EraseStep = "KEYS"     // keys are being destroyed: some may be left
 	StepKeyDone   EraseStep = "KEY_DONE" // no key is left: nothing is readable any more
 	StepOverwrite EraseStep = "OVERWRITE"
 	StepVerified  EraseStep = "VERIFIED"
@@ -204,7 +205,7 @@ func (k HoldKind) Valid() bool {
 
 // Valid reports whether s is one of the steps.
 func (s EraseStep) Valid() bool {
-	return oneOf(s, StepPlanned, StepKeyDone, StepOverwrite, StepVerified, StepUnlinked, StepAttested)
+	return oneOf(s, StepPlanned, StepKeys, StepKeyDone, StepOverwrite, StepVerified, StepUnlinked, StepAttested)
 }
 
 // Valid reports whether c is one of the classes of the key axis.

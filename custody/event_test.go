@@ -348,7 +348,7 @@ func TestPrivateFieldsAreTheNecessaryOnes(t *testing.T) {
 		}
 	}
 	want := []string{
-		"accessories", "address", "condition", "customer", "email", "fault", "login", "model", "name",
+		"accessories", "address", "condition", "customer", "email", "fault", "fingerprint", "login", "model", "name",
 		"phone", "reason", "serial", "sha256", "source", "target", "ticket",
 	}
 	if d := cmp.Diff(want, slices.Sorted(maps.Keys(names))); d != "" {

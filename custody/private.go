@@ -38,7 +38,8 @@ const (
 	FieldFault       = "fault"
 	FieldReason      = "reason"
 	FieldTarget      = "target"
-	FieldSHA256      = "sha256" // of the content
+	FieldSHA256      = "sha256"      // of the content
+	FieldFingerprint = "fingerprint" // of a source that has no serial number, to know it again
 )
 
 // PrivateFields returns the names of the fields that the private part of an
@@ -52,7 +53,7 @@ func PrivateFields(t Type) []string {
 	case TypeItemReceived:
 		return []string{FieldAccessories, FieldCondition, FieldFault, FieldModel, FieldSerial, FieldSource}
 	case TypeImageStarted:
-		return []string{FieldModel, FieldSerial, FieldSource}
+		return []string{FieldFingerprint, FieldModel, FieldSerial, FieldSource}
 	case TypeImageVerified:
 		return []string{FieldSHA256}
 	case TypeDataOpened, TypeHoldAdded, TypeHoldEnded, TypeEraseStarted, TypeDeadlineSet, TypeDeadlineShortened:
