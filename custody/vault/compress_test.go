@@ -183,3 +183,44 @@ func TestAnIndependentReaderUnpacks(t *testing.T) {
 		t.Error(string(said))
 	}
 }
+
+const packedSample = "testdata/v1-zstd"
+
+func packedSource() []byte {
+	return append(bytes.Repeat([]byte("This disk belongs to nobody. "), 5000), sampleSource()[:90<<10]...)
+}
+
+func TestPackedContainersOfVersionOneStayReadable(t *testing.T) {
+	want := packedSource()
+	if *makeSample {
+		if err := os.RemoveAll(packedSample); err != nil {
+			t.Fatal(err)
+		}
+		spill(t, compressed(t, want, true), packedSample)
+		file, err := vault.IdentityFile(theBench().identity, begun, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(packedSample, "identity.txt"), file, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := vault.OpenDir(packedSample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	f, err := os.Open(filepath.Join(packedSample, "identity.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ids, err := vault.ReadIdentities(f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, r := unlock(t, st, st, ids...)
+	if got, err := r.Deep(t.Context(), nil); err != nil || got.SHA256 != sha256.Sum256(want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
