@@ -23,6 +23,8 @@ type node struct {
 	dir       string // its directory below devices/
 	dev       string // "8:1"
 	partition bool
+	number    int64 // of a partition
+	start     int64 // of a partition: 512-byte units from the disk's beginning
 }
 
 // devPath is the device file of a kernel name, which has ! where the path has /.
@@ -46,8 +48,17 @@ func nodeAt(dir string) node {
 	n.disk = n.name
 	if _, err := os.Stat(filepath.Join(dir, "partition")); err == nil {
 		n.partition, n.disk = true, filepath.Base(filepath.Dir(dir))
+		n.number, n.start = number(dir, "partition"), number(dir, "start")
 	}
 	return n
+}
+
+// diskDir is the directory of the whole disk.
+func (n node) diskDir() string {
+	if n.partition {
+		return filepath.Dir(n.dir)
+	}
+	return n.dir
 }
 
 // entries lists a directory's names; one that is not there has none.

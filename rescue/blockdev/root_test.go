@@ -55,8 +55,8 @@ func loop(t testing.TB, file string, args ...string) string {
 	return dev
 }
 
-// flag asks for a device's read-only flag from outside.
-func flag(t *testing.T, dev string) string {
+// roFlag asks for a device's read-only flag from outside.
+func roFlag(t *testing.T, dev string) string {
 	t.Helper()
 	return text(filepath.Join("/sys/class/block", filepath.Base(dev)), "ro")
 }
@@ -92,7 +92,7 @@ func TestDeviceIsReadOnlyWhileOpenAndAsBeforeAfterwards(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := flag(t, dev); got != "1" {
+			if got := roFlag(t, dev); got != "1" {
 				t.Errorf("the read-only flag is %s while open", got)
 			}
 			if w, err := os.OpenFile(dev, os.O_WRONLY, 0); err == nil {
@@ -103,7 +103,7 @@ func TestDeviceIsReadOnlyWhileOpenAndAsBeforeAfterwards(t *testing.T) {
 				_ = w.Close()
 			}
 			var flags int
-			if err := control(s.f, func(fd int) (err error) { flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); return err }); err != nil || flags&unix.O_DIRECT == 0 {
+			if err := control(s.at.f, func(fd int) (err error) { flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); return err }); err != nil || flags&unix.O_DIRECT == 0 {
 				t.Errorf("flags %#x, %v: not O_DIRECT", flags, err)
 			}
 			if id.Kind != Disk || id.Bytes != 4<<20 || id.Sector != 512 || id.Transport != "loop" || id.ReadOnly != (before == "1") {
@@ -119,7 +119,7 @@ func TestDeviceIsReadOnlyWhileOpenAndAsBeforeAfterwards(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if got := flag(t, dev); got != before {
+			if got := roFlag(t, dev); got != before {
 				t.Errorf("the read-only flag was %s and is %s", before, got)
 			}
 		})
@@ -171,7 +171,7 @@ func TestDeviceInUseIsRefused(t *testing.T) {
 		if _, _, err := Open(img, Options{}); !errors.Is(err, ErrMounted) {
 			t.Errorf("Open of the file behind it: %v", err)
 		}
-		if got := flag(t, dev); got != "0" {
+		if got := roFlag(t, dev); got != "0" {
 			t.Errorf("a refusal changed the read-only flag to %s", got)
 		}
 	})

@@ -4,34 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
 )
 
-// Options adjusts [Open].
+// Options adjusts [Open]. Its zero value is usable.
 type Options struct {
 	// Sector is the sector size to assume for a regular file, which has none: a power
 	// of two from 512 (the default) to 4096.
 	Sector int
+
+	// Restore names a file, to be made in a directory that is there, in which the
+	// kernel's settings of a device are recorded before they are changed; it is
+	// removed when they are put back. Should it be left from a run that was killed,
+	// Open puts back what it says first, as [PutBack] does. Two sources must not share
+	// it. Empty means that no setting but the read-only flag is changed, which after a
+	// crash stays set.
+	Restore string
+
+	// After is time.After or its like. It is needed to wait: for a disk to spin up, to
+	// come back ([Source.Reattach]), to tell its health. Nil is never to wait.
+	After func(time.Duration) <-chan time.Time
+	// Wait is how long [Source.Reattach] waits for the disk; default 2 min.
+	Wait time.Duration
 }
 
 // Source is an open block device or regular file. It is a [rescue.Source].
 //
-// It reads with pread, which nothing can interrupt: a read that hangs ends when the
-// kernel gives it up, and ReadAt ignores the deadline.
+// A SCSI, SATA, USB or NVMe disk is read by commands of its own, which end at their
+// deadline and fail once, where the disk takes them; the failing sector then comes
+// from the disk's sense data. Else it is read with pread, which nothing can
+// interrupt: a read that hangs ends when the kernel gives it up.
 type Source struct {
-	f         *os.File
-	id        Identity
-	unprotect bool        // the read-only flag was ours
-	stumbled  atomic.Bool // a read has failed
+	id   Identity // as it was opened; its size and sectors never change
+	open func() ([]candidate, error)
+	o    Options
+
+	attaching sync.Mutex // held by Reattach and Close
+
+	mu      sync.Mutex
+	at      *attachment // nil while the disk is away
+	closed  bool
+	samples samples
+	deaf    bool // it did not tell its health in time
 }
 
 // Open opens a block device or regular file for imaging.
@@ -39,8 +60,9 @@ type Source struct {
 // A block device must be unused: not mounted, no swap, no holders, nor any partition
 // of it, nor the disk it is a partition of ([InUseError]). It is held exclusively,
 // its read-only flag is set until Close ([ErrNotReadOnly] when that needs root), and
-// it is read past the page cache. A process that is killed leaves the flag set: it is
-// cleared by `blockdev --setrw` or by plugging the device in again.
+// it is read past the page cache. With [Options.Restore] the kernel's timeouts,
+// retries and read-ahead for it are lowered until Close. What a process that is
+// killed leaves changed is put back by [PutBack].
 //
 // A regular file must not be the backing of a loop device that is in use. It is read
 // through the page cache, in sectors of [Options.Sector].
@@ -49,46 +71,30 @@ type Source struct {
 func Open(path string, o Options) (*Source, Identity, error) { return this().open(path, o) }
 
 func (h host) open(path string, o Options) (*Source, Identity, error) {
+	if o.Restore != "" {
+		if err := h.putBack(o.Restore); err != nil {
+			return nil, Identity{}, err
+		}
+	}
 	n, file, err := h.find(path)
 	if err != nil {
 		return nil, Identity{}, err
 	}
-	var s *Source
+	s := &Source{o: o}
 	if file != nil {
-		s, err = h.openFile(path, file, o)
+		s.at, err = h.openFile(path, file, o)
 	} else {
-		s, err = h.openDevice(path, n)
+		s.at, err = h.attach(path, n, o)
+		s.open = func() ([]candidate, error) { return h.candidates(s.id, n, o) }
 	}
 	if err != nil {
 		return nil, Identity{}, err
 	}
+	s.id = s.at.id
 	return s, s.id, nil
 }
 
-func (h host) openDevice(path string, n node) (*Source, error) {
-	if use, err := h.use(path, n); err != nil {
-		return nil, err
-	} else if use != nil {
-		return nil, use
-	}
-	f, err := hold(path, n, os.O_RDONLY|unix.O_DIRECT)
-	if err != nil {
-		return nil, err
-	}
-	s := &Source{f: f, id: h.describe(n)}
-	s.id.Path = path
-	if s.unprotect, err = readOnly(f); err != nil {
-		err = fmt.Errorf("%s: %w: %w", path, ErrNotReadOnly, err)
-	} else {
-		err = geometry(f, &s.id)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-func (h host) openFile(path string, found os.FileInfo, o Options) (*Source, error) {
+func (h host) openFile(path string, found os.FileInfo, o Options) (*attachment, error) {
 	sector := o.Sector
 	if sector == 0 {
 		sector = 512
@@ -119,12 +125,22 @@ func (h host) openFile(path string, found os.FileInfo, o Options) (*Source, erro
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s := &Source{f: f, id: Identity{
-		Path: path, Name: filepath.Base(path), Kind: File,
-		Bytes: st.Size(), Sector: sector, Physical: sector,
-	}}
-	s.advise(0, 0, unix.FADV_SEQUENTIAL)
-	return s, nil
+	d := &direct{f: f, file: true, bytes: st.Size(), sector: sector}
+	d.advise(0, 0, unix.FADV_SEQUENTIAL)
+	return &attachment{
+		id:   Identity{Path: path, Name: filepath.Base(path), Kind: File, Bytes: st.Size(), Sector: sector, Physical: sector},
+		f:    f,
+		read: d.read,
+		size: func() (int64, error) {
+			st, err := f.Stat()
+			if err != nil {
+				return 0, err
+			}
+			return st.Size(), nil
+		},
+		state: func() string { return "" },
+		close: f.Close,
+	}, nil
 }
 
 // loopUse says whether a file is behind a loop device that is in use.
@@ -158,35 +174,50 @@ func (h host) loopUse(path string, file os.FileInfo) (*InUseError, error) {
 	return nil, nil
 }
 
-// advise tells the page cache what is coming. It is only advice.
-func (s *Source) advise(off, n int64, advice int) {
-	_ = control(s.f, func(fd int) error { return unix.Fadvise(fd, off, n, advice) })
-}
-
 // Info implements [rescue.Source].
 func (s *Source) Info() rescue.Info { return s.id.Info() }
 
-// Close puts the read-only flag back as it was and closes the source. A read that
-// hangs keeps the descriptor until it ends; Close does not wait for it.
-func (s *Source) Close() error {
-	var err error
-	if s.unprotect {
-		if err = setReadOnly(s.f, 0); err != nil {
-			err = fmt.Errorf("%s: %w", s.id.Path, err)
-		}
+// Identity is the source as it is attached now: after [Source.Reattach] it may have
+// another path and name.
+func (s *Source) Identity() Identity {
+	if a := s.attached(); a != nil {
+		return a.id
 	}
-	return errors.Join(err, s.f.Close())
+	return s.id
 }
 
-// narrow is the size up to which a read is taken for a second look: what the page
-// cache has of it is dropped first, so that the medium is asked and not memory.
-const narrow = 64 << 10
+// Close puts what was changed of the device back as it was and closes it. A read
+// that hangs keeps the descriptor until it ends; Close does not wait for it. It waits
+// for a Reattach to end.
+func (s *Source) Close() error {
+	s.attaching.Lock()
+	defer s.attaching.Unlock()
+	return s.leave(true)
+}
 
-// directAlign is what every O_DIRECT device is content with.
-const directAlign = 4096
+// leave detaches from the device, for good or until it is back.
+func (s *Source) leave(forGood bool) error {
+	s.mu.Lock()
+	a := s.at
+	s.at, s.closed = nil, s.closed || forGood
+	s.mu.Unlock()
+	if a == nil {
+		return nil
+	}
+	return a.close()
+}
 
-// ReadAt implements [rescue.Source]. A buffer that is not page-aligned costs a copy.
-func (s *Source) ReadAt(ctx context.Context, p []byte, sector int64, _ time.Duration) rescue.Result {
+func (s *Source) attached() *attachment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+// errDetached is a source that is away, or closed.
+var errDetached = errors.New("not attached")
+
+// ReadAt implements [rescue.Source].
+func (s *Source) ReadAt(ctx context.Context, p []byte, sector int64, deadline time.Duration) rescue.Result {
 	size := int64(s.id.Sector)
 	off := sector * size
 	switch {
@@ -195,87 +226,39 @@ func (s *Source) ReadAt(ctx context.Context, p []byte, sector int64, _ time.Dura
 	case sector < 0 || len(p) == 0 || int64(len(p))%size != 0 || off > s.id.Bytes || int64(len(p)) > (s.id.Bytes+size-1)/size*size-off:
 		return failed(0, rescue.HostError, fmt.Errorf("read of %d bytes from sector %d: %w", len(p), sector, unix.EINVAL))
 	}
-	buf := p
-	if s.id.Kind != File && uintptr(unsafe.Pointer(unsafe.SliceData(p)))%directAlign != 0 {
-		whole := make([]byte, len(p)+directAlign)
-		skip := directAlign - int(uintptr(unsafe.Pointer(unsafe.SliceData(whole)))%directAlign)
-		buf = whole[skip : skip+len(p)]
+	a := s.attached()
+	if a == nil {
+		return failed(0, rescue.Gone, errDetached)
 	}
-	want := min(int64(len(p)), s.id.Bytes-off)
-	if s.id.Kind == File && want <= narrow {
-		s.advise(off, want, unix.FADV_DONTNEED)
+	res := a.read(ctx, p, sector, deadline)
+	if res.Good > 0 && s.open != nil {
+		s.sample(sector, res.Good, p[:res.Good*size])
 	}
-	n, err := s.f.ReadAt(buf[:want], off)
-	if &buf[0] != &p[0] {
-		copy(p, buf[:n])
+	if res.Class != rescue.OK {
+		res.Class, res.Err = a.diagnose(res.Class, res.Err, s.id.Bytes)
 	}
-	if int64(n) == want {
-		clear(p[want:])
-		return rescue.Result{Good: int64(len(p)) / size, Fail: -1}
-	}
-	if s.stumbled.CompareAndSwap(false, true) && s.id.Kind == File {
-		s.advise(0, 0, unix.FADV_RANDOM) // read-ahead would run into what is bad
-	}
-	class, err := s.diagnose(err)
-	return failed(int64(n)/size, class, err)
+	return res
 }
-
-func failed(good int64, c rescue.Class, err error) rescue.Result {
-	return rescue.Result{Good: good, Class: c, Err: err, Fail: -1}
-}
-
-// errEnd is a source that delivers nothing before its end.
-var errEnd = errors.New("no data before the end")
 
 // diagnose says what a failed read means. Linux reads an unplugged disk as 0 bytes
 // of a device of size 0, at most once after ENODEV: so the size is asked before the
 // errno is believed, and an end before the end is never the end.
-func (s *Source) diagnose(err error) (rescue.Class, error) {
-	now, sizeErr := s.size()
-	switch {
+func (a *attachment) diagnose(class rescue.Class, err error, bytes int64) (rescue.Class, error) {
+	switch now, sizeErr := a.size(); {
 	case sizeErr != nil:
 		return rescue.Gone, fmt.Errorf("%w; ask for its size: %w", err, sizeErr)
 	case now == 0:
 		return rescue.Gone, fmt.Errorf("%w; its size is now 0", err)
-	case now != s.id.Bytes:
-		return rescue.SizeChanged, fmt.Errorf("%w; its size was %d bytes and is %d", err, s.id.Bytes, now)
-	case errors.Is(err, io.EOF):
-		return rescue.HostError, errEnd
+	case now != bytes:
+		return rescue.SizeChanged, fmt.Errorf("%w; its size was %d bytes and is %d", err, bytes, now)
 	}
-	return classify(err), err
+	switch state := a.state(); state {
+	case stateOffline, "transport-offline", "cancel", "deleted", "deleting", "deleting (no IO)", "dead":
+		return rescue.Gone, fmt.Errorf("%w; it is %s", err, state)
+	}
+	return class, err
 }
 
-func (s *Source) size() (int64, error) {
-	if s.id.Kind == File {
-		st, err := s.f.Stat()
-		if err != nil {
-			return 0, err
-		}
-		return st.Size(), nil
-	}
-	return ask(s.f, unix.BLKGETSIZE64)
-}
-
-// classify gives the class of an errno. The block layer turns a medium error into
-// ENODATA under O_DIRECT on SCSI, USB and NVMe, and into EIO elsewhere; on the
-// former EIO is a command that was aborted after the kernel's own retries, which the
-// errno alone does not tell apart.
-func classify(err error) rescue.Class {
-	var errno unix.Errno
-	if !errors.As(err, &errno) {
-		return rescue.HostError
-	}
-	switch errno {
-	case unix.EIO, unix.ENODATA, unix.EILSEQ, unix.EUCLEAN:
-		return rescue.Medium
-	case unix.ETIMEDOUT, unix.ETIME:
-		return rescue.Timeout
-	case unix.ENODEV, unix.ENXIO, unix.ESHUTDOWN, unix.ESTALE, unix.ENOTCONN:
-		return rescue.Gone
-	case unix.ENOMEDIUM:
-		return rescue.NotReady
-	case unix.EMEDIUMTYPE:
-		return rescue.NotReady
-	}
-	return rescue.HostError
-}
+// stateOffline is a SCSI device that the kernel has given up after it did not answer:
+// it asks it nothing more, until somebody says that it is running.
+const stateOffline = "offline"

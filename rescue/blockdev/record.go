@@ -1,0 +1,119 @@
+package blockdev
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+)
+
+// ErrRecord is a record of changed settings that cannot be understood.
+var ErrRecord = errors.New("no record of changed disk settings")
+
+// record is what was changed of a device while it is read, written down before it is
+// changed, so that a later run can put it back after a crash. A restart of the
+// machine forgets all of it by itself.
+type record struct {
+	Version  int       `json:"version"`
+	Boot     string    `json:"boot"`      // the kernel's identifier of this start of the machine
+	Name     string    `json:"name"`      // "sdb1"
+	Number   string    `json:"number"`    // "8:17"
+	Seq      int64     `json:"seq"`       // of the disk: no two have the same since the start; 0 before Linux 5.15
+	Bytes    int64     `json:"bytes"`     // of the device, as sysfs has it
+	ReadOnly bool      `json:"read_only"` // its read-only flag was set for the time
+	Settings []setting `json:"settings"`
+}
+
+const recordVersion = 1
+
+// describeChange begins the record of a device.
+func (h host) describeChange(n node) record {
+	return record{
+		Version: recordVersion, Boot: text(h.proc, "sys/kernel/random/boot_id"), Name: n.name, Number: n.dev,
+		Seq: number(n.diskDir(), "diskseq"), Bytes: number(n.dir, "size") * 512,
+	}
+}
+
+// save writes the record. It is complete or not there.
+func (r record) save(file string) error {
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(file, append(b, '\n'), 0o600)
+}
+
+// PutBack puts back what an earlier run changed of a device, and removes its record:
+// file is what that run was given as [Options.Restore]. It does nothing when there is
+// no such file, or when the device is gone or the machine was restarted since, which
+// puts everything back by itself.
+//
+// It refuses with [ErrInUse] while another run reads the device, and with
+// [ErrRecord] a file that it does not understand; the file then stays.
+func PutBack(file string) error { return this().putBack(file) }
+
+func (h host) putBack(file string) error {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("disk settings to put back: %w", err)
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return fmt.Errorf("%s: %w: %w", file, ErrRecord, err)
+	}
+	if r.Version != recordVersion || filepath.Base(r.Name) != r.Name {
+		return fmt.Errorf("%s: %w", file, ErrRecord)
+	}
+	if n, ok := h.same(r); ok {
+		// Whoever holds it now relies on how it is set.
+		f, err := hold(devPath(n.name), n, os.O_RDONLY|unix.O_NONBLOCK)
+		switch {
+		case err == nil:
+			err = errors.Join(h.undo(f, n, r), f.Close())
+			if err != nil {
+				return fmt.Errorf("put the settings of %s back: %w", devPath(n.name), err)
+			}
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
+			// Gone in this moment.
+		default:
+			return fmt.Errorf("put the settings of %s back: %w", devPath(n.name), err)
+		}
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("disk settings that are put back: %w", err)
+	}
+	return nil
+}
+
+// same finds the very device that a record is about, if it is still there.
+func (h host) same(r record) (node, bool) {
+	if r.Boot == "" || r.Boot != text(h.proc, "sys/kernel/random/boot_id") {
+		return node{}, false
+	}
+	n, err := h.node(r.Number)
+	if err != nil {
+		return node{}, false
+	}
+	now := h.describeChange(n)
+	return n, now.Name == r.Name && now.Seq == r.Seq && now.Bytes == r.Bytes
+}
+
+// undo puts back what a record says was changed.
+func (h host) undo(f *os.File, n node, r record) error {
+	left, err := unapply(n.diskDir(), r.Settings)
+	if err != nil {
+		err = fmt.Errorf("%s is still %s and was %s: %w", left[0].Name, left[0].New, left[0].Old, err)
+	}
+	if r.ReadOnly {
+		err = errors.Join(err, setReadOnly(f, 0))
+	}
+	return err
+}

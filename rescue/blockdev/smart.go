@@ -1,0 +1,191 @@
+package blockdev
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// ErrNoHealth is a disk that does not tell its health, or not in time.
+var ErrNoHealth = errors.New("tells no health")
+
+// Health is what a disk says of itself (SMART). What it does not say is -1.
+type Health struct {
+	Temperature  int64 // degrees Celsius
+	PowerOnHours int64
+	Reallocated  int64 // sectors replaced by spare ones
+	Pending      int64 // sectors that could not be read and wait to be replaced
+	Unreadable   int64 // sectors, or errors, that were given up
+	LinkErrors   int64 // on the cable
+	WornPercent  int64 // of the life of a solid-state disk; may be above 100
+	Warning      bool  // it calls itself in danger (NVMe only)
+}
+
+// String gives what is known, for people.
+func (h Health) String() string {
+	var out []string
+	say := func(n int64, format string) {
+		if n >= 0 {
+			out = append(out, fmt.Sprintf(format, n))
+		}
+	}
+	say(h.Temperature, "%d °C")
+	say(h.PowerOnHours, "%d h")
+	say(h.Reallocated, "%d reallocated")
+	say(h.Pending, "%d pending")
+	say(h.Unreadable, "%d unreadable")
+	say(h.LinkErrors, "%d link errors")
+	say(h.WornPercent, "%d %% worn")
+	if h.Warning {
+		out = append(out, "warning")
+	}
+	return strings.Join(out, ", ")
+}
+
+// healthLimit is how long a disk may take to tell its health. One that is ill may
+// never answer, and has better things to do.
+const healthLimit = 2 * time.Second
+
+// Health asks the disk how it is: SATA disks, also behind USB bridges that pass it on,
+// and NVMe ones. It gives up after 2 s with [ErrNoHealth], and never asks that disk
+// again; it needs [Options.After] for it. Ask before the first read and after the last.
+func (s *Source) Health(ctx context.Context) (Health, error) {
+	s.mu.Lock()
+	a, deaf := s.at, s.deaf
+	s.mu.Unlock()
+	if a == nil || a.health == nil || deaf || s.o.After == nil {
+		return Health{}, ErrNoHealth
+	}
+	type answer struct {
+		h   Health
+		err error
+	}
+	got := make(chan answer, 1)
+	limit := s.o.After(healthLimit)
+	go func() {
+		h, err := a.health()
+		got <- answer{h, err}
+	}()
+	select {
+	case r := <-got:
+		if r.err != nil {
+			return Health{}, fmt.Errorf("%w: %w", ErrNoHealth, r.err)
+		}
+		return r.h, nil
+	case <-ctx.Done():
+		return Health{}, context.Cause(ctx)
+	case <-limit:
+		s.mu.Lock()
+		s.deaf = true
+		s.mu.Unlock()
+		return Health{}, fmt.Errorf("%w within %v", ErrNoHealth, healthLimit)
+	}
+}
+
+// health is how a device is asked; nil where there is no use in it.
+func (h host) health(a *attachment) func() (Health, error) {
+	disk := a.node.diskDir()
+	switch {
+	case a.id.Transport == "nvme":
+		return func() (Health, error) { return nvmeHealth(nvmePassThrough(a.f)) }
+	// Sticks and cards know nothing of it, and some hang when they are asked.
+	case text(disk, "device/vendor") == "ATA", a.id.Transport == "usb" && !a.id.Removable:
+		if isDir(disk + "/device/scsi_disk") {
+			return func() (Health, error) { return ataHealth(passThrough(a.f)) }
+		}
+	}
+	return nil
+}
+
+// ataHealth asks with SMART READ DATA (ACS-3, 7.48.6) inside ATA PASS-THROUGH(16).
+func ataHealth(do func(*sgCommand) error) (Health, error) {
+	b := make([]byte, 512)
+	c := &sgCommand{
+		cdb:  []byte{0x85, 0x08, 0x0E, 0, 0xD0, 0, 1, 0, 0, 0, 0x4F, 0, 0xC2, 0, 0xB0, 0},
+		data: b, timeout: quick,
+	}
+	if err := do(c); err != nil {
+		return Health{}, err
+	}
+	if v, _, err := judge(c); v != delivered {
+		return Health{}, err
+	}
+	if c.missing != 0 {
+		return Health{}, fmt.Errorf("%d bytes missing", c.missing)
+	}
+	return parseSMART(b)
+}
+
+var errChecksum = errors.New("wrong checksum")
+
+// parseSMART reads the attributes that vendors agree on. Their numbers are nobody's
+// standard; the layout and the checksum are those of ATA/ATAPI-5 and since.
+func parseSMART(b []byte) (Health, error) {
+	sum, blank := byte(0), true
+	for _, c := range b {
+		sum, blank = sum+c, blank && c == 0
+	}
+	if len(b) != 512 || sum != 0 || blank {
+		return Health{}, errChecksum
+	}
+	h := Health{Temperature: -1, PowerOnHours: -1, Reallocated: -1, Pending: -1, Unreadable: -1, LinkErrors: -1, WornPercent: -1}
+	for at := 2; at < 2+30*12; at += 12 {
+		raw := b[at+5 : at+11]
+		count := int64(binary.LittleEndian.Uint32(raw)) // above it some keep other things
+		switch b[at] {
+		case 5:
+			h.Reallocated = count
+		case 9:
+			h.PowerOnHours = int64(raw[0]) | int64(raw[1])<<8 | int64(raw[2])<<16
+		case 187:
+			h.Unreadable = max(h.Unreadable, int64(binary.LittleEndian.Uint16(raw)))
+		case 190:
+			if h.Temperature < 0 {
+				h.Temperature = int64(raw[0])
+			}
+		case 194:
+			h.Temperature = int64(raw[0])
+		case 197:
+			h.Pending = count
+		case 198:
+			h.Unreadable = max(h.Unreadable, count)
+		case 199:
+			h.LinkErrors = count
+		}
+	}
+	return h, nil
+}
+
+// nvmeHealth reads the SMART log page (NVM Express base specification 2.0, 5.16.1.3).
+func nvmeHealth(do func(uint, *nvmeCommand) (nvmeStatus, error)) (Health, error) {
+	b := make([]byte, 512)
+	c := &nvmeCommand{
+		opcode: 0x02, namespace: 0xFFFFFFFF, timeout: uint32(quick / time.Millisecond),
+		data: unsafe.Pointer(unsafe.SliceData(b)), dataLen: uint32(len(b)), cdw10: uint32(len(b)/4-1)<<16 | 0x02,
+	}
+	switch s, err := do(nvmeAdmin, c); {
+	case err != nil:
+		return Health{}, err
+	case s != 0:
+		return Health{}, s
+	}
+	return parseNVMeHealth(b), nil
+}
+
+func parseNVMeHealth(b []byte) Health {
+	h := Health{
+		Temperature: int64(binary.LittleEndian.Uint16(b[1:])) - 273, Reallocated: -1, Pending: -1, LinkErrors: -1,
+		WornPercent: int64(b[5]), Unreadable: count128(b[160:]), PowerOnHours: count128(b[128:]), Warning: b[0] != 0,
+	}
+	if h.Temperature < -100 {
+		h.Temperature = -1 // not measured
+	}
+	return h
+}
+
+// count128 is a counter of 128 bits, of which no real one needs more than 62.
+func count128(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b) & (1<<62 - 1)) }
