@@ -48,37 +48,46 @@ func (s *station) row(c custody.Case) caseRow {
 
 // caseState says in words where a case is, and what to do next.
 func (s *station) caseState(c custody.Case) (state, next string) {
-	no := string(c.No)
 	switch {
 	case !c.Closed.IsZero():
 		return "closed", ""
 	case c.Erased():
-		return "erased", "salvor report attest " + no
+		return "erased", "report attest"
 	case c.Copies() == 0:
-		return "no image yet", "salvor image DISK --case " + no
+		return "no image yet", "image DISK --case"
 	}
 	for _, i := range c.Images {
 		switch i.State {
 		case custody.ImageIsErasing:
-			return "erasing", "salvor purge"
+			return "erasing", "purge"
 		case custody.ImageIsStarted, custody.ImageIsPaused:
-			return fmt.Sprintf("unfinished, %s read", ui.Percent(i.Rescued, i.Bytes)), "repeat the image command"
+			return ui.Percent(i.Rescued, i.Bytes) + " read", "repeat image"
 		case custody.ImageIsFailed:
 			if !i.Left() {
 				continue
 			}
-			return "imaging failed", "salvor show " + no
+			return "imaging failed", "show"
 		}
 	}
 	switch {
 	case c.Held() && c.Due(s.now()):
-		return "due, held", "salvor show " + no
+		return "due, held", "look again " + string(nextReview(c))
 	case c.Held():
-		return "kept, held", ""
+		return "kept, held", "look again " + string(nextReview(c))
 	case c.Due(s.now()):
-		return "due", "salvor purge"
+		return "due", "purge"
 	}
 	return "kept", ""
+}
+
+// nextReview is the day on which somebody looks at a hold of the case again.
+func nextReview(c custody.Case) (first custody.Date) {
+	for _, h := range c.Holds {
+		if h.Active() && (first == "" || h.Review < first) {
+			first = h.Review
+		}
+	}
+	return first
 }
 
 func (s *station) printRows(rows []caseRow, empty string) error {
@@ -89,7 +98,7 @@ func (s *station) printRows(rows []caseRow, empty string) error {
 		s.term.Say("%s", empty)
 		return nil
 	}
-	t := s.term.Table("case", "opened", ">size", "state", "erase by", "~next")
+	t := s.term.Table("case", "opened", ">size", "state", "erase by", "next")
 	for _, r := range rows {
 		deadline := ""
 		if r.Deadline != nil && r.State != "erased" && r.State != "closed" {
@@ -245,7 +254,9 @@ func (s *station) show(ctx context.Context, c custody.Case) error {
 	line("contact", "%s", strings.Trim(strings.Join([]string{customer[custody.FieldPhone], customer[custody.FieldEmail], customer[custody.FieldAddress]}, "  "), " "))
 	line("ticket", "%s", customer[custody.FieldTicket])
 	line("opened", "%s", s.term.DateTime(c.Opened))
-	line("erase by", "%s", s.deadlineWords(c.Deadline))
+	if !c.Erased() {
+		line("erase by", "%s", s.deadlineWords(c.Deadline))
+	}
 	for _, h := range holds {
 		if h.Active {
 			line("hold", "%s, %s, look again on %s: %s", h.Hold, h.Kind, h.Review, h.Reason)
@@ -253,7 +264,9 @@ func (s *station) show(ctx context.Context, c custody.Case) error {
 	}
 	for _, i := range images {
 		line(i.Image, "%s in vault %s, %s, %s read, %s bad", i.State, i.Vault, ui.Size(i.Bytes), ui.Percent(i.Rescued, i.Bytes), ui.Size(i.Bad))
-		line("", "root %s", i.Root)
+		if i.Root != "" {
+			line("", "root %s", i.Root)
+		}
 		if i.Erased != nil {
 			line("", "keys %s, medium %s", i.Erased.Keys, i.Erased.Media)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 
 	"salvor/cmd/salvor/internal/ui"
@@ -46,14 +45,6 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	if err := r.clearLock(v, e.c.No); err != nil {
 		return erased{}, err
 	}
-	if e.job != nil && e.job.Untouched() { // what it planned may have changed since
-		if !r.options.dryRun {
-			if err := r.ledger.EndJob(ctx, e.job.ID); err != nil {
-				return erased{}, err
-			}
-		}
-		e.job = nil
-	}
 	if e.job == nil {
 		if e.job, err = wipe.Plan(ctx, target, rand.Reader); errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
 			return r.neverBegun(ctx, e)
@@ -82,14 +73,18 @@ func (r *purgeRun) clearLock(v *openedVault, no custody.CaseNo) error {
 	if r.options.dryRun {
 		return nil
 	}
-	if _, err := v.dir.List(path.Join("cases", string(no))); err != nil {
-		return nil //nolint:nilerr // there is no case to lock: the erasing says why
-	}
-	lock, err := vault.AcquireLock(v.dir, string(no), r.keys.Name(), os.Getpid(), r.now)
+	holder, held, err := vault.ReadLock(v.dir, string(no), r.now())
 	if err != nil {
 		return err
 	}
-	return lock.Release()
+	// Another run on this station would hold the local lock as well.
+	if held && holder.Station != r.keys.Name() {
+		return fmt.Errorf("case %s: %w: station %s, since %s", no, vault.ErrLocked, holder.Station, r.term.DateTime(holder.Since))
+	}
+	// Whatever has that name and is no lock stays, and keeps the directory: no reason to
+	// keep the image.
+	_ = v.dir.Remove(path.Join("cases", string(no), "writer.lock"))
+	return nil
 }
 
 func planned(j *wipe.Job) (n int64) {
@@ -164,8 +159,12 @@ func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) 
 	end()
 	save := context.WithoutCancel(ctx)
 	if err != nil {
+		step := custody.EraseStep(job.Stage)
+		if job.Stage == wipe.Planned && !job.Untouched() {
+			step = custody.StepKeys
+		}
 		_, recordErr := r.ledger.Append(save, r.op, ledger.Entry{
-			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseFailed{Job: job.ID, Image: e.image.Name, Step: custody.EraseStep(job.Stage)},
+			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseFailed{Job: job.ID, Image: e.image.Name, Step: step},
 		})
 		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
 	}

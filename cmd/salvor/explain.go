@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +28,7 @@ type verdict struct {
 // verdicts is read from the top: what is more specific comes first.
 func verdicts() []verdict {
 	return []verdict{
+		{config.ErrOwner, ui.Refused, "run salvor as the user that it was set up for"},
 		{config.ErrPermissions, ui.Refused, "give it to the user of salvor alone: chmod go-rwx"},
 		{config.ErrNone, ui.NotFound, "set up this station: salvor init"},
 
@@ -50,12 +50,12 @@ func verdicts() []verdict {
 		{vault.ErrSignature, ui.VerifyFailed, "the seal is not this station's: keep the image as it is and find out why"},
 		{vault.ErrCorrupt, ui.VerifyFailed, "keep the image as it is; what does not verify is never given back"},
 		{vault.ErrUnsealed, ui.Incomplete, "finish the image: repeat the image command"},
-		{vault.ErrWrongKey, ui.WrongKey, "name the identity file of one of the shop's keys: salvor key list"},
+		{vault.ErrWrongKey, ui.WrongKey, "type the passphrase again, or name the identity file of another of the shop's keys"},
 		{vault.ErrKeyFile, ui.VerifyFailed, "the key file of a session is gone or damaged: look for a copy of the keystore"},
 		{vault.ErrRecipients, ui.Refused, "add the shop's second key: salvor key new or salvor key add"},
 		{vault.ErrNoSpace, ui.Absent, "free space on the vault or use another one: --vault NAME"},
 		{vault.ErrLocked, ui.Locked, "wait until the other station has finished"},
-		{vault.ErrPassphrase, ui.Usage, "let salvor generate ten words"},
+		{vault.ErrPassphrase, ui.Usage, "a longer one; without a passphrase flag salvor offers ten words"},
 		{vault.ErrEraseBy, ui.Refused, ""},
 
 		{blockdev.ErrSystemDisk, ui.Refused, "this disk holds the running system"},
@@ -111,7 +111,7 @@ func verdicts() []verdict {
 		{unix.ESTALE, ui.Absent, "mount the share again and repeat the command"},
 		{unix.EIO, ui.Absent, "the disk or share fails: look at its cable and power, then try again"},
 		{unix.EROFS, ui.Refused, "make it writable"},
-		{fs.ErrNotExist, ui.NotFound, ""},
+		{fs.ErrNotExist, ui.NotFound, "look at the name"},
 		{fs.ErrPermission, ui.Refused, "run it as the user that salvor was set up for"},
 	}
 }
@@ -130,9 +130,6 @@ func explain(err error) error {
 		if errors.Is(err, v.err) {
 			return &ui.Error{Code: v.code, Why: err.Error(), Hint: v.hint, Err: err}
 		}
-	}
-	if why, ok := strings.CutPrefix(err.Error(), "unknown command "); ok {
-		return &ui.Error{Code: ui.Usage, What: "unknown command", Why: why, Hint: "salvor --help", Err: err}
 	}
 	return err
 }

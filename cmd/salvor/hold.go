@@ -4,12 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
+	"salvor/wipe"
 )
 
 func newHold(p *program) *cobra.Command {
@@ -27,6 +32,7 @@ func newHold(p *program) *cobra.Command {
 
 func newHoldAdd(p *program) *cobra.Command {
 	var kind, reason, review string
+	var clockChecked bool
 	cmd := &cobra.Command{
 		Use:     "add CASE",
 		Short:   "block the erasing of a case",
@@ -34,18 +40,22 @@ func newHoldAdd(p *program) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error {
-				return s.addHold(cmd.Context(), args[0], kind, reason, review)
+				return s.addHold(cmd.Context(), args[0], kind, reason, review, clockChecked)
 			})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&kind, "kind", "", "restriction, legal, incident or other")
 	f.StringVar(&reason, "reason", "", "why; recorded")
-	f.StringVar(&review, "review", "", "day on which somebody looks at it again")
+	f.StringVar(&review, "review", "", "day on which somebody looks at it again, or 3m, 6w, 30d from now")
+	f.BoolVar(&clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
 	return cmd
 }
 
-func (s *station) addHold(ctx context.Context, no, kind, reason, review string) error {
+func (s *station) addHold(ctx context.Context, no, kind, reason, review string, clockChecked bool) error {
+	if err := s.clockPlausible(ctx, "hold", clockChecked); err != nil {
+		return err
+	}
 	op, err := s.operator(ctx, custody.TypeHoldAdded)
 	if err != nil {
 		return err
@@ -74,16 +84,19 @@ func (s *station) addHold(ctx context.Context, no, kind, reason, review string) 
 	}
 	if review == "" {
 		if review, err = s.term.Line(ctx, ui.Question{Text: "day on which somebody looks at it again", Flag: "--review", Check: func(a string) error {
-			_, err := custody.ParseDate(a)
-			return err
+			if _, err := custody.ParseKeep(a); err != nil {
+				return errors.New("a day such as 2027-01-15, or 3m from now")
+			}
+			return nil
 		}}); err != nil {
 			return err
 		}
 	}
-	day, err := custody.ParseDate(review)
+	when, err := custody.ParseKeep(review)
 	if err != nil {
-		return usage("hold", "--review: not a day such as 2027-01-15", "")
+		return usage("hold", "--review: not a day such as 2027-01-15, or 3m from now", "")
 	}
+	day := custody.DateOf(when.From(s.now(), s.term.Zone), s.term.Zone)
 	if day < custody.DateOf(s.now(), s.term.Zone) {
 		return usage("hold", "--review: in the past", "give the day on which somebody looks at it again")
 	}
@@ -97,11 +110,48 @@ func (s *station) addHold(ctx context.Context, no, kind, reason, review string) 
 	}); err != nil {
 		return err
 	}
-	if s.json {
-		return s.term.Document(map[string]any{"case": c.No, "hold": id, "review": day})
+	late, err := s.eraseBegun(ctx, c.No)
+	if err != nil {
+		return err
 	}
-	s.term.Say("case %s is held as %s; nothing of it is erased until that hold ends", c.No, id)
+	if s.json {
+		if err := s.term.Document(map[string]any{"case": c.No, "hold": id, "review": day, "too_late_for": late}); err != nil {
+			return err
+		}
+	} else {
+		s.term.Say("case %s is held as %s", c.No, id)
+	}
+	if len(late) > 0 {
+		return &ui.Error{
+			Code: ui.Incomplete, What: "hold", Why: "it is recorded, but the erasing of " + strings.Join(late, ", ") + " had begun: its keys are destroyed",
+			Hint: "nothing can be read of it any more; the hold protects what else the case has",
+		}
+	}
+	s.term.Say("nothing of it is erased until that hold ends")
 	return nil
+}
+
+// eraseBegun names the images of a case of which keys are destroyed already: no hold
+// protects them any more, and nobody may be told that one does.
+func (s *station) eraseBegun(ctx context.Context, no custody.CaseNo) ([]string, error) {
+	jobs, err := s.ledger.OpenJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	late := []string{}
+	for _, saved := range jobs {
+		var job wipe.Job
+		if saved.Case != no {
+			continue
+		}
+		if err := json.Unmarshal(saved.Body, &job); err != nil {
+			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		}
+		if !job.Untouched() {
+			late = append(late, saved.Image)
+		}
+	}
+	return late, nil
 }
 
 func newHoldID() string {

@@ -19,6 +19,7 @@ type imageOptions struct {
 	vault    string
 	mapFile  string
 	verify   string
+	again    bool
 }
 
 func newImage(p *program) *cobra.Command {
@@ -45,6 +46,7 @@ The source is only ever read. A disk that is mounted or in use is refused.`,
 	f.StringVar(&o.caseNo, "case", "", "image into this case instead of a new one")
 	f.StringVar(&o.vault, "vault", "", "name of the vault (default: the configured or the only one)")
 	f.StringVar(&o.mapFile, "map", "", "map file of GNU ddrescue beside an image file: only what it rescued is taken")
+	f.BoolVar(&o.again, "again", false, "image a source once more of which there is a finished image")
 	f.StringVar(&o.verify, "verify", "media", "check at the end: media reads every byte back, quick only the structure")
 	return cmd
 }
@@ -79,6 +81,14 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		if err := g.restrict(o.mapFile); err != nil {
 			return err
 		}
+	}
+	if where, err := s.sourceInside(ctx, path); err != nil {
+		return err
+	} else if where != "" {
+		return refuse("source", "it lies in "+where, "name the customer's disk or image file")
+	}
+	if g.print, err = fingerprint(ident); err != nil {
+		return err
 	}
 	unlock, err := s.lock("source-" + sourceID(ident))
 	if err != nil {

@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -18,9 +23,9 @@ import (
 // in the case that was named or in a new one.
 func (g *imaging) findOrOpen(ctx context.Context, o imageOptions) error {
 	if o.caseNo != "" {
-		return g.inCase(ctx, o.caseNo)
+		return g.inCase(ctx, o)
 	}
-	if found, err := g.findUnfinished(ctx, o.customer.customer); err != nil || found {
+	if found, err := g.findUnfinished(ctx, o); err != nil || found {
 		return err
 	}
 	in, err := o.customer.complete(ctx, g.station)
@@ -31,7 +36,7 @@ func (g *imaging) findOrOpen(ctx context.Context, o imageOptions) error {
 		return err
 	}
 	g.no, err = g.ledger.OpenCase(ctx, g.op.ID, g.now().In(g.term.Zone).Year(), func(no custody.CaseNo) []ledger.Entry {
-		return append(in.entries(no), g.begin(no, custody.Case{}, in.deadline.Deadline.Time, in.at)...)
+		return append(in.entries(no), g.entries(no, "image-01", "1", true, in.deadline.Deadline.Time, in.at)...)
 	})
 	if err != nil {
 		return err
@@ -44,6 +49,9 @@ func (g *imaging) findOrOpen(ctx context.Context, o imageOptions) error {
 func (g *imaging) ready(ctx context.Context) error {
 	if _, _, err := g.recipients(ctx); err != nil {
 		return err
+	}
+	if err := unix.Access(g.vault.path, unix.W_OK); err != nil {
+		return fmt.Errorf("vault %s: %w", g.vault.name, err)
 	}
 	free, err := g.vault.dir.Free()
 	if err != nil {
@@ -69,89 +77,158 @@ func (g *imaging) loadImage(ctx context.Context) error {
 }
 
 // inCase continues the unfinished image of this source in a case, or begins another.
-func (g *imaging) inCase(ctx context.Context, no string) error {
+func (g *imaging) inCase(ctx context.Context, o imageOptions) error {
 	var err error
-	if g.no, err = custody.ParseCaseNo(no); err != nil {
+	if g.no, err = custody.ParseCaseNo(o.caseNo); err != nil {
 		return usage("image", "--case: not a case number", "salvor cases")
 	}
 	c, err := g.ledger.Case(ctx, g.no)
-	if err != nil {
-		return fmt.Errorf("case %s: %w", g.no, err)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return &ui.Error{Code: ui.NotFound, What: "case " + o.caseNo, Why: "not in this station's ledger", Hint: "salvor cases", Err: err}
 	}
-	private, err := g.ledger.PrivateOfCase(ctx, g.no)
 	if err != nil {
 		return err
 	}
-	for _, i := range c.Images {
-		if g.continues(c, i, private[i.Ref]) {
-			g.image = i
-			return nil
-		}
+	found, err := g.continues(ctx, c, o.again)
+	if err != nil || found {
+		return err
 	}
-	if c.Due(g.now()) {
+	switch {
+	case c.Due(g.now()):
 		return refuse("case "+string(g.no), "its deadline has come", "open a new case")
+	case c.Erased():
+		return refuse("case "+string(g.no), "everything of it is erased", "open a new case")
+	}
+	if err := g.clockPlausible(ctx, "image", o.customer.clockChecked); err != nil {
+		return err
 	}
 	if err := g.ready(ctx); err != nil {
 		return err
 	}
-	if _, err := g.ledger.Append(ctx, g.op.ID, g.begin(g.no, c, c.Deadline, custody.At(g.now()))...); err != nil {
+	begin, err := g.begin(ctx, g.no, c, c.Deadline, custody.At(g.now()))
+	if err != nil {
+		return err
+	}
+	if _, err := g.ledger.Append(ctx, g.op.ID, begin...); err != nil {
 		return err
 	}
 	return g.loadImage(ctx)
 }
 
 // findUnfinished looks for an image of this source and customer, in this vault, that
-// an earlier run left unfinished.
-func (g *imaging) findUnfinished(ctx context.Context, customer string) (bool, error) {
+// an earlier run left unfinished. A source without a serial number is never taken for
+// the same on the word of its path alone: the customer has to be named.
+func (g *imaging) findUnfinished(ctx context.Context, o imageOptions) (bool, error) {
+	if g.ident.Serial == "" && o.customer.customer == "" {
+		return false, nil
+	}
 	cases, err := g.ledger.Cases(ctx, ledger.Filter{})
 	if err != nil {
 		return false, err
 	}
 	for _, c := range cases {
-		for _, i := range c.Images {
-			if i.Vault != g.vault.id {
-				continue
-			}
-			private, err := g.ledger.PrivateOfCase(ctx, c.No)
-			if err != nil {
-				return false, err
-			}
-			if !g.continues(c, i, private[i.Ref]) {
-				continue
-			}
-			for _, fields := range private {
-				if name, ok := fields[custody.FieldCustomer]; ok && (customer == "" || name == customer) {
-					g.no, g.image = c.No, i
-					g.term.Say("going on with %s/%s", c.No, i.Name)
-					return true, nil
-				}
-			}
+		if c.Copies() == 0 {
+			continue
+		}
+		private, err := g.ledger.PrivateOfCase(ctx, c.No)
+		if err != nil {
+			return false, err
+		}
+		name := customerOf(private)[custody.FieldCustomer]
+		if o.customer.customer != "" && name != o.customer.customer {
+			continue
+		}
+		g.no = c.No
+		found, err := g.continues(ctx, c, o.again)
+		if err != nil || found {
+			return found, err
 		}
 	}
 	return false, nil
 }
 
-// continues tells whether an image is of this source and is not finished: not sealed,
-// or sealed and never checked since.
-func (g *imaging) continues(c custody.Case, i custody.Image, private map[string]string) bool {
-	switch i.State {
-	case custody.ImageIsStarted, custody.ImageIsPaused:
-	case custody.ImageIsSealed:
-		for _, check := range c.Checks {
-			if check.Image == i.Name {
-				return false
-			}
-		}
-	default:
-		return false
+// continues looks in a case for the image of this source that is not finished: not
+// sealed, or sealed and never checked since. A finished one is not made twice by
+// mistake, and a source that has changed is not mixed into the image of what it was.
+func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bool, error) {
+	private, err := g.ledger.PrivateOfCase(ctx, c.No)
+	if err != nil {
+		return false, err
 	}
-	if i.Vault != g.vault.id || i.Bytes != g.ident.Bytes {
+	for _, i := range c.Images {
+		if i.Vault != g.vault.id || !g.sameSource(i, private[i.Ref]) {
+			continue
+		}
+		ref := fmt.Sprintf("%s/%s", c.No, i.Name)
+		switch {
+		case i.State == custody.ImageIsErased, i.State == custody.ImageIsErasing, i.State == custody.ImageIsFailed:
+			continue
+		case i.State == custody.ImageIsSealed && checked(c, i):
+			if !again {
+				return false, refuse("image", "this source is "+ref+" already, finished on "+g.term.DateTime(i.Sealed), "--again makes another image of it")
+			}
+			continue
+		case private[i.Ref][custody.FieldFingerprint] != g.print:
+			if !again {
+				return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, or --again begins another image")
+			}
+			continue
+		}
+		g.image = i
+		g.term.Say("going on with %s", ref)
+		return true, nil
+	}
+	return false, nil
+}
+
+func checked(c custody.Case, i custody.Image) bool {
+	return slices.ContainsFunc(c.Checks, func(check custody.Check) bool { return check.Image == i.Name })
+}
+
+// sameSource tells whether an image was made of this source, as far as its serial
+// number, or its path, says.
+func (g *imaging) sameSource(i custody.Image, private map[string]string) bool {
+	if i.Bytes != g.ident.Bytes {
 		return false
 	}
 	if g.ident.Serial != "" {
 		return private[custody.FieldSerial] == g.ident.Serial && private[custody.FieldModel] == g.ident.Model
 	}
 	return private[custody.FieldSerial] == "" && private[custody.FieldSource] == sourcePath(g.ident)
+}
+
+// fingerprint tells a source without a serial number from another of the same size
+// under the same name: of a file its inode and the time of its last change, of a disk
+// the beginning, where partition tables and file systems keep their random ids.
+func fingerprint(ident blockdev.Identity) (string, error) {
+	if ident.Serial != "" {
+		return "", nil
+	}
+	f, err := os.Open(ident.Path)
+	if err != nil {
+		return "", fmt.Errorf("source: %w", err)
+	}
+	defer f.Close()
+	if ident.Kind != blockdev.File {
+		head := make([]byte, 4096)
+		n, _ := f.ReadAt(head, 0) // an unreadable beginning is a fingerprint as well
+		return shortHash(string(head[:n])), nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return "", fmt.Errorf("source: %w", err)
+	}
+	return shortHash(fmt.Sprintf("%d %d %d.%09d", st.Dev, st.Ino, st.Mtim.Sec, st.Mtim.Nsec)), nil
+}
+
+// sourceInside names the vault or state directory that a source lies in: imaging what
+// salvor keeps would feed on itself.
+func (s *station) sourceInside(ctx context.Context, path string) (string, error) {
+	taken, err := s.takenPlaces(ctx)
+	if err != nil {
+		return "", err
+	}
+	return inside(path, taken)
 }
 
 func sourcePath(ident blockdev.Identity) string {
@@ -170,25 +247,43 @@ func sourceID(ident blockdev.Identity) string {
 	return shortHash(sourcePath(ident))
 }
 
-// begin records a new item and its image, in one transaction with the case itself
-// where that is new. Image and deadline are of one instant: an image that is due at
-// once must not be a second younger than its deadline.
-func (g *imaging) begin(no custody.CaseNo, c custody.Case, deadline time.Time, created custody.Time) []ledger.Entry {
-	item := fmt.Sprint(len(c.Items) + 1)
+// begin records a new image in a case that is open, and its item where that is new.
+func (g *imaging) begin(ctx context.Context, no custody.CaseNo, c custody.Case, deadline time.Time, created custody.Time) ([]ledger.Entry, error) {
+	private, err := g.ledger.PrivateOfCase(ctx, no)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range c.Images {
+		if g.sameSource(i, private[i.Ref]) {
+			return g.entries(no, c.NextImage(), i.Item, false, deadline, created), nil
+		}
+	}
+	return g.entries(no, c.NextImage(), fmt.Sprint(len(c.Items)+1), true, deadline, created), nil
+}
+
+// entries are the events that begin an image. Image and deadline of a new case are of
+// one instant: an image that is due at once must not be a second younger than its
+// deadline.
+func (g *imaging) entries(no custody.CaseNo, image, item string, received bool, deadline time.Time, created custody.Time) []ledger.Entry {
 	info := g.source.Info()
-	g.image = custody.Image{Name: c.NextImage()}
-	return []ledger.Entry{
-		{Case: no, Item: item, Pub: custody.ItemReceived{Item: item, Kind: itemKind(g.ident), Bytes: info.Bytes}, Private: map[string]string{
-			custody.FieldModel: g.ident.Model, custody.FieldSerial: g.ident.Serial,
-		}},
-		{Case: no, Item: item, Pub: custody.ImageStarted{
-			Image: g.image.Name, UUID: newUUID(), Vault: g.vault.id, Item: item,
+	g.image = custody.Image{Name: image}
+	var list []ledger.Entry
+	if received {
+		list = append(list, ledger.Entry{
+			Case: no, Item: item, Pub: custody.ItemReceived{Item: item, Kind: itemKind(g.ident), Bytes: info.Bytes},
+			Private: map[string]string{custody.FieldModel: g.ident.Model, custody.FieldSerial: g.ident.Serial},
+		})
+	}
+	return append(list, ledger.Entry{
+		Case: no, Item: item, Pub: custody.ImageStarted{
+			Image: image, UUID: newUUID(), Vault: g.vault.id, Item: item,
 			Bytes: info.Bytes, Sector: int64(info.Sector), Physical: int64(max(info.Physical, info.Sector)),
 			Created: created, EraseBy: custody.At(deadline),
 		}, Private: map[string]string{
 			custody.FieldSource: sourcePath(g.ident), custody.FieldModel: g.ident.Model, custody.FieldSerial: g.ident.Serial,
-		}},
-	}
+			custody.FieldFingerprint: g.print,
+		},
+	})
 }
 
 func itemKind(ident blockdev.Identity) custody.ItemKind {

@@ -29,7 +29,7 @@ func (g *imaging) seal(ctx context.Context, w *vault.Writer, acks *acks) error {
 
 // recordSeal records a seal that was written by a run that was killed before it could.
 func (g *imaging) recordSeal(ctx context.Context) error {
-	c, err := vault.OpenImage(ctx, g.vault.dir, g.ref())
+	c, err := g.openContainer(ctx, g.vault, g.no, g.image)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (g *imaging) seconds(ctx context.Context) (int64, error) {
 
 // check reads the sealed image back, and records what was found.
 func (g *imaging) check(ctx context.Context, level string) (vault.Verified, error) {
-	v, err := g.verify(ctx, g.vault, g.ref(), custody.VerifyLevel(level))
+	v, err := g.verify(ctx, g.vault, g.no, g.image, custody.VerifyLevel(level))
 	if ctx.Err() != nil {
 		return v, &ui.Error{Code: ui.Interrupted, What: "image " + g.ref().String(), Why: "interrupted while it was read back; it is sealed", Hint: g.again(), Err: context.Cause(ctx)}
 	}

@@ -27,6 +27,7 @@ type imaging struct {
 	no     custody.CaseNo
 	image  custody.Image
 	began  time.Time
+	print  string // fingerprint of a source that has no serial number
 }
 
 func (g *imaging) ref() vault.ImageRef {
@@ -154,6 +155,9 @@ func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfi
 	}
 	public, err := stationPublicKey(g.keys.Verifier())
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := g.ownContainer(); err != nil {
 		return nil, nil, err
 	}
 	sectors := g.source.Info().Sectors()

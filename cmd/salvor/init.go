@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +51,7 @@ func (p *program) init(ctx context.Context, o initOptions) error {
 		return err
 	}
 	if _, err := os.Lstat(filepath.Join(dir, ledgerFile)); err == nil {
-		return refuse("init", "this station is set up already in "+dir, "another station: --state DIR")
+		return refuse("init", "this station is set up already in "+dir, "go on with salvor key list, operator list, vault list; another station: --state DIR")
 	}
 	if err := p.askShop(ctx, &o); err != nil {
 		return err
@@ -86,7 +85,7 @@ func (p *program) askShop(ctx context.Context, o *initOptions) error {
 	}{
 		{&o.shop, ui.Question{Text: "name of the shop", Flag: "--shop", Check: notEmpty}},
 		{&o.dpo, ui.Question{Text: "data protection officer or contact", Flag: "--dpo", Check: notEmpty}},
-		{&o.station, ui.Question{Text: "name of this station", Flag: "--station", Default: "B1", Check: custody.CheckStation}},
+		{&o.station, ui.Question{Text: "name of this station", Flag: "--station", Default: "B1", Check: checkStation}},
 	} {
 		if *q.value != "" {
 			continue
@@ -154,6 +153,7 @@ func (p *program) makeStation(ctx context.Context, dir string, conf config.Confi
 	if err := os.Rename(unfinished, filepath.Join(dir, ledgerFile)); err != nil {
 		return err
 	}
+	os.Remove(unfinished + "-journal") // the ledger's rollback journal is kept and wiped; it has no private part yet
 	return syncDir(dir)
 }
 
@@ -178,11 +178,36 @@ func (s *station) guide(ctx context.Context) error {
 			s.term.Say("later: %s", step.later)
 			continue
 		}
-		if err := step.do(ctx); err != nil {
-			return err
+		for err := step.do(ctx); err != nil; err = step.do(ctx) {
+			if code := ui.ExitCode(explain(err)); code == ui.Interrupted {
+				return err
+			}
+			s.term.Fail(explain(err))
+			again, err := s.term.YesNo(ctx, ui.Question{Text: "try again", Flag: step.later, Default: "yes"})
+			if err != nil {
+				return err
+			}
+			if !again {
+				s.term.Say("later: %s", step.later)
+				break
+			}
 		}
 	}
 	s.term.Say("ready: salvor image DISK")
+	return nil
+}
+
+func checkStation(a string) error {
+	if custody.CheckStation(a) != nil {
+		return errors.New("a capital and up to seven capitals or digits, such as B1")
+	}
+	return nil
+}
+
+func checkLabel(a string) error {
+	if custody.CheckLabel(a) != nil {
+		return errors.New("up to 32 of a-z, 0-9, _ . and -, beginning with a letter")
+	}
 	return nil
 }
 
@@ -212,25 +237,21 @@ func (s *station) guidePaperKey(ctx context.Context) error {
 
 func (s *station) guideOperator(ctx context.Context) error {
 	login, err := s.login()
-	if err != nil {
+	if err != nil || custody.CheckLabel(login) != nil {
 		login = ""
 	}
-	if login, err = s.term.Line(ctx, ui.Question{Text: "login of the operator on this machine", Flag: "salvor operator add", Default: login, Check: custody.CheckLabel}); err != nil {
+	if login, err = s.term.Line(ctx, ui.Question{Text: "login of the operator on this machine", Flag: "salvor operator add", Default: login, Check: checkLabel}); err != nil {
 		return err
 	}
 	name, err := s.term.Line(ctx, ui.Question{Text: "name", Flag: "--name", Check: notEmpty})
 	if err != nil {
 		return err
 	}
-	agreed, err := s.term.Line(ctx, ui.Question{
-		Text: "day on which the data-protection agreement was signed", Flag: "--agreement",
-		Default: s.now().In(s.term.Zone).Format(time.DateOnly),
-		Check:   func(a string) error { _, err := custody.ParseDate(a); return err },
-	})
+	agreed, err := s.askAgreement(ctx)
 	if err != nil {
 		return err
 	}
-	return s.addOperator(ctx, login, operatorFlags{name: name, agreement: agreed})
+	return s.addOperator(ctx, login, operatorFlags{name: name, agreement: string(agreed)})
 }
 
 func (s *station) guideVault(ctx context.Context) error {
@@ -238,7 +259,7 @@ func (s *station) guideVault(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name, err := s.term.Line(ctx, ui.Question{Text: "name of the vault", Flag: "--name", Default: "nas", Check: custody.CheckLabel})
+	name, err := s.term.Line(ctx, ui.Question{Text: "name of the vault", Flag: "--name", Default: "nas", Check: checkLabel})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +22,7 @@ type customerFlags struct {
 	customer, phone, email, address, ticket string
 	purpose, language, keep                 string
 	agreed, business                        bool
+	clockChecked                            bool
 }
 
 func (o *customerFlags) add(cmd *cobra.Command) {
@@ -33,11 +36,14 @@ func (o *customerFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&o.agreed, "agreed", false, "the customer has read the notice and signed the intake")
 	f.BoolVar(&o.business, "business", false, "the customer is a business")
 	f.StringVar(&o.language, "language", "", "language of the customer's papers: nl, fr, de or en (default: the shop's)")
+	f.BoolVar(&o.clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
 	f.StringVar(&o.keep, "keep", "", "how long to keep the images: 90d, 6w, 3m, 36h or a date; one year at most (default: the shop's)")
 }
 
 // given tells whether anything about a customer was said, where a case exists already.
-func (o *customerFlags) given() bool { return *o != customerFlags{} }
+func (o *customerFlags) given() bool {
+	return *o != customerFlags{clockChecked: o.clockChecked}
+}
 
 // intake is what a new case is opened with.
 type intake struct {
@@ -50,7 +56,13 @@ type intake struct {
 // complete checks what was given and asks for what is missing. A script gets a usage
 // error that names the flag.
 func (o *customerFlags) complete(ctx context.Context, s *station) (intake, error) {
-	var err error
+	err := s.clockPlausible(ctx, "intake", o.clockChecked)
+	if err != nil {
+		return intake{}, err
+	}
+	if o.customer != "" && strings.TrimSpace(o.customer) == "" {
+		return intake{}, usage("intake", "--customer: a name of spaces", "")
+	}
 	if o.customer == "" {
 		if o.customer, err = s.term.Line(ctx, ui.Question{Text: "customer's name", Flag: "--customer", Check: notEmpty}); err != nil {
 			return intake{}, err
@@ -159,6 +171,7 @@ func (s *station) intake(ctx context.Context, o customerFlags) error {
 	if s.json {
 		return s.term.Document(map[string]any{"case": no, "deadline": in.deadline.Deadline})
 	}
+	fmt.Fprintln(s.term.Out, no)
 	s.term.Say("case %s is open; to be erased by %s", no, s.deadlineWords(in.deadline.Deadline.Time))
 	s.term.Say("next: salvor image DISK --case %s", no)
 	return nil

@@ -95,6 +95,9 @@ func (s *station) newKey(ctx context.Context, o newKeyOptions) (string, error) {
 	if o.paper && o.passphrase.Given() {
 		return "", usage("key", "a key on paper has no passphrase", "leave one of the two flags out")
 	}
+	if err := s.keepOut(ctx, o.out); err != nil {
+		return "", err
+	}
 	if _, err := os.Lstat(o.out); err == nil {
 		return "", refuse("key", "the file "+o.out+" exists", "use another --out")
 	}
@@ -129,6 +132,9 @@ func (s *station) choosePassphrase(ctx context.Context, o newKeyOptions) ([]byte
 	question := ui.Question{Text: "passphrase for the key " + o.label, Flag: "--passphrase-file"}
 	if o.passphrase.Given() {
 		return s.term.ReadNewSecret(ctx, o.passphrase, question, check)
+	}
+	if !s.term.CanAsk() {
+		return nil, usage("passphrase", "there is no terminal to ask on", "--passphrase-file FILE")
 	}
 	words, err := vault.NewPassphrase(rand.Reader)
 	if err != nil {
@@ -351,7 +357,7 @@ func (s *station) keyTrial(ctx context.Context) (open func([]age.Identity) error
 	}
 	ref := vault.ImageRef{Case: string(no), Name: newest.Name}
 	return func(ids []age.Identity) error {
-		c, err := vault.OpenImage(ctx, v.dir, ref)
+		c, err := s.openContainer(ctx, v, no, newest)
 		if err != nil {
 			return err
 		}

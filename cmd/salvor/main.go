@@ -9,7 +9,10 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"salvor/cmd/salvor/internal/ui"
 )
@@ -18,5 +21,8 @@ import (
 var version = "unknown"
 
 func main() {
+	// A reader that goes away must not kill a purge in the middle: writing to it gives
+	// EPIPE instead.
+	signal.Ignore(unix.SIGPIPE)
 	os.Exit(run(os.Args[1:], ui.Standard(time.Now, os.LookupEnv)))
 }

@@ -84,6 +84,11 @@ func (s *station) addOperator(ctx context.Context, login string, o operatorFlags
 			if o.name, err = s.term.Line(ctx, ui.Question{Text: "name of " + login, Flag: "--name", Check: notEmpty}); err != nil {
 				return err
 			}
+			if o.agreement == "" {
+				if dates["--agreement"], err = s.askAgreement(ctx); err != nil {
+					return err
+				}
+			}
 		}
 		if id, err = ledger.NewOperatorID(rand.Reader); err != nil {
 			return err
@@ -116,6 +121,24 @@ func (s *station) addOperator(ctx context.Context, login string, o operatorFlags
 		s.term.Warn("without --agreement DATE %s may not touch customers' data", login)
 	}
 	return nil
+}
+
+// askAgreement asks for the day of the signed agreement.
+func (s *station) askAgreement(ctx context.Context) (custody.Date, error) {
+	today := custody.DateOf(s.now(), s.term.Zone)
+	answer, err := s.term.Line(ctx, ui.Question{
+		Text: "day on which the data-protection agreement was signed", Flag: "--agreement", Default: string(today),
+		Check: func(a string) error {
+			switch d, err := custody.ParseDate(a); {
+			case err != nil:
+				return errors.New("a day such as 2026-01-05")
+			case d > today:
+				return errors.New("it is in the future")
+			}
+			return nil
+		},
+	})
+	return custody.Date(answer), err
 }
 
 func notEmpty(s string) error {
@@ -208,6 +231,9 @@ func (s *station) endOperator(ctx context.Context, login, date string) error {
 	if _, err := s.ledger.Append(ctx, s.operatorOrStation(ctx), ledger.Entry{Pub: custody.OperatorEnded{Op: op.ID, Date: last}}); err != nil {
 		return err
 	}
-	s.term.Say("operator %s ends on %s", login, last)
+	if s.json {
+		return s.term.Document(map[string]any{"operator": op.ID, "ended": last})
+	}
+	s.term.Say("operator %s may act until the end of %s", login, last)
 	return nil
 }

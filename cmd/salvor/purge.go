@@ -22,6 +22,7 @@ type purgeOptions struct {
 	reason       string
 	clockChecked bool
 	maxCases     int
+	maxGiven     bool
 	residue      bool
 }
 
@@ -42,6 +43,7 @@ never "nothing due".`,
   salvor purge --case T1-2026-0001 --now --reason "customer has everything and asked for it"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.maxGiven = cmd.Flags().Changed("max")
 			return p.withStation(cmd.Context(), func(s *station) error { return s.purge(cmd.Context(), o) })
 		},
 	}
@@ -60,7 +62,7 @@ func (s *station) purge(ctx context.Context, o purgeOptions) error {
 	if o.now && (o.caseNo == "" || o.reason == "") {
 		return usage("purge", "erasing before the deadline needs the case and the reason", `--case NO --now --reason "…"`)
 	}
-	if o.maxCases < 0 {
+	if o.maxCases < 0 || o.maxCases == 0 && o.maxGiven {
 		return usage("purge", "--max: not a number of cases", "")
 	}
 	op, err := s.operator(ctx, custody.TypeEraseStarted)
@@ -97,6 +99,11 @@ func (s *station) purge(ctx context.Context, o purgeOptions) error {
 		}
 		run.one(ctx, e)
 	}
+	if o.caseNo == "" {
+		if err := run.returned(ctx); err != nil {
+			return err
+		}
+	}
 	return run.end()
 }
 
@@ -131,6 +138,14 @@ func (s *station) dueWork(ctx context.Context, o purgeOptions) ([]erasing, error
 		job := new(wipe.Job)
 		if err := json.Unmarshal(saved.Body, job); err != nil {
 			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		}
+		if job.Untouched() { // nothing was destroyed: what is due is planned anew
+			if !o.dryRun {
+				if err := s.ledger.EndJob(ctx, saved.ID); err != nil {
+					return nil, err
+				}
+			}
+			continue
 		}
 		begun[vault.ImageRef{Case: string(c.No), Name: i.Name}] = true
 		work = append(work, erasing{c: c, image: i, job: job, early: s.now().Before(c.Deadline)})
@@ -177,7 +192,7 @@ type purgeRun struct {
 type erased struct {
 	Case    custody.CaseNo  `json:"case"`
 	Image   string          `json:"image"`
-	Outcome string          `json:"outcome"` // erased, empty, planned, held, refused or failed
+	Outcome string          `json:"outcome"` // erased, empty, planned, held, refused, failed or returned
 	Key     wipe.KeyClass   `json:"keys,omitempty"`
 	Media   wipe.MediaClass `json:"media,omitempty"`
 	Virtual bool            `json:"virtual,omitempty"`
@@ -189,16 +204,23 @@ type erased struct {
 
 func (r *purgeRun) one(ctx context.Context, e erasing) {
 	result, err := r.erase(ctx, e)
-	result.Case, result.Image = e.c.No, e.image.Name
+	r.report(e.c.No, e.image.Name, result, err)
+}
+
+// report keeps and prints what became of one image.
+func (r *purgeRun) report(no custody.CaseNo, image string, result erased, err error) {
+	result.Case, result.Image = no, image
 	if err != nil {
 		err = explain(err)
 		result.Why = err.Error()
-		result.Outcome = "failed"
-		switch {
+		switch code := ui.ExitCode(err); {
+		case result.Outcome != "":
 		case errors.Is(err, custody.ErrHeld):
 			result.Outcome = "held"
-		case ui.ExitCode(err) == ui.Refused || ui.ExitCode(err) == ui.Absent || ui.ExitCode(err) == ui.Locked:
+		case code == ui.Refused || code == ui.Absent || code == ui.Locked:
 			result.Outcome = "refused"
+		default:
+			result.Outcome = "failed"
 		}
 		r.errs = append(r.errs, err)
 	}
@@ -207,7 +229,7 @@ func (r *purgeRun) one(ctx context.Context, e erasing) {
 		_ = r.term.Message("erasing", result) // a closed pipe stops no purge
 		return
 	}
-	ref := vault.ImageRef{Case: string(e.c.No), Name: e.image.Name}
+	ref := vault.ImageRef{Case: string(no), Name: image}
 	switch {
 	case err != nil:
 		r.term.Warn("%s: %s: %s", ref, result.Outcome, result.Why)
@@ -216,7 +238,7 @@ func (r *purgeRun) one(ctx context.Context, e erasing) {
 	case result.Outcome == "planned":
 		fmt.Fprintf(r.term.Out, "%s  %s, at best %s / %s%s\n", ref, ui.Size(result.Bytes), result.Key, result.Media, virtualWords(result.Virtual))
 	default:
-		fmt.Fprintf(r.term.Out, "%s  %s / %s%s, attest %s\n", ref, result.Key, result.Media, virtualWords(result.Virtual), result.Attest)
+		fmt.Fprintf(r.term.Out, "%s  %s / %s%s\n    attest %s\n", ref, result.Key, result.Media, virtualWords(result.Virtual), result.Attest)
 	}
 	for _, why := range result.Reasons {
 		fmt.Fprintf(r.term.Out, "    not better: %s\n", why)
@@ -243,17 +265,17 @@ func (r *purgeRun) end() error {
 	}
 	if r.json {
 		if err := r.term.Message("summary", map[string]any{
-			"erased": counts["erased"], "planned": counts["planned"], "held": counts["held"], "refused": counts["refused"], "failed": counts["failed"],
+			"erased": counts["erased"], "planned": counts["planned"], "held": counts["held"], "refused": counts["refused"], "failed": counts["failed"], "returned": counts["returned"],
 		}); err != nil {
 			return err
 		}
 	} else if r.options.dryRun {
 		fmt.Fprintf(r.term.Out, "would erase %d, held %d, refused %d\n", counts["planned"], counts["held"], counts["refused"]+counts["failed"])
 	} else {
-		fmt.Fprintf(r.term.Out, "erased %d, held %d, refused %d, failed %d\n", counts["erased"], counts["held"], counts["refused"], counts["failed"])
+		fmt.Fprintf(r.term.Out, "erased %d, held %d, refused %d, failed %d\n", counts["erased"], counts["held"], counts["refused"], counts["failed"]+counts["returned"])
 	}
 	switch {
-	case len(r.results) == 1 && len(r.errs) == 1:
+	case r.options.caseNo != "" && len(r.errs) == 1 && len(r.results) == 1:
 		return r.errs[0]
 	case len(r.errs) > 0:
 		code := ui.Absent

@@ -13,24 +13,20 @@ import (
 // The brakes of a purge. Destroying too early is the one mistake that cannot be
 // undone, and a wrong clock is its likeliest cause.
 const (
-	maxSilence  = 48 * time.Hour // since the newest heartbeat
-	maxCases    = 20             // erased in one run without being asked
-	fewCases    = 3              // up to so many may be more than half of a vault
-	brakeFactor = 2              // more than one in so many of a vault's cases
+	maxSilence  = 48 * time.Hour      // since the newest heartbeat
+	maxClosed   = 45 * 24 * time.Hour // since the newest event of any kind: longer than a shop's holidays
+	maxCases    = 20                  // erased in one run without being asked
+	fewCases    = 3                   // up to so many may be more than half of a vault
+	brakeFactor = 2                   // more than one in so many of a vault's cases
 )
 
 // clockGuard refuses when the time lies before the newest event, or long after the
 // newest heartbeat and nobody has looked at the clock.
 func (s *station) clockGuard(ctx context.Context, o purgeOptions) error {
-	newest, err := s.ledger.Newest(ctx)
-	if err != nil {
+	if err := s.clockBehind(ctx, "purge", o.clockChecked); err != nil {
 		return err
 	}
 	now := s.now()
-	if custody.At(now).Before(newest) {
-		return refuse("purge", fmt.Sprintf("the clock (%s) is before the newest event in the ledger (%s)", s.term.DateTime(now), s.term.DateTime(newest)),
-			"set the clock; if it is right, an earlier run had a wrong one: salvor audit")
-	}
 	shop, err := s.ledger.Shop(ctx)
 	if err != nil {
 		return err
@@ -49,6 +45,38 @@ func (s *station) clockGuard(ctx context.Context, o purgeOptions) error {
 	}
 	if !right {
 		return refuse("purge", "the clock is wrong", "set the clock")
+	}
+	return nil
+}
+
+// clockBehind refuses when the time lies before the newest event: either this clock is
+// wrong, or the one of an earlier run was. Only a person can tell which.
+func (s *station) clockBehind(ctx context.Context, what string, checked bool) error {
+	newest, err := s.ledger.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	if checked || !custody.At(now).Before(newest) {
+		return nil
+	}
+	return refuse(what, fmt.Sprintf("the clock (%s) is before the newest event in the ledger (%s)", s.term.DateTime(now), s.term.DateTime(newest)),
+		"set the clock; if it is right, an earlier run had a wrong one: --clock-checked")
+}
+
+// clockPlausible guards what counts a deadline from now: a clock that is behind would
+// make it due too early, and one that is far ahead would keep it too long.
+func (s *station) clockPlausible(ctx context.Context, what string, checked bool) error {
+	if err := s.clockBehind(ctx, what, checked); err != nil || checked {
+		return err
+	}
+	newest, err := s.ledger.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	if silence := s.now().Sub(newest); silence > maxClosed {
+		return refuse(what, fmt.Sprintf("nothing was recorded for %d days: is it really %s?", int(silence.Hours()/24), s.term.DateTime(s.now())),
+			"look at the clock, then --clock-checked")
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ Printing is recorded.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "text", "text or json")
+	f.StringVar(&o.format, "format", "", "text (default) or json")
 	f.StringVar(&o.lang, "lang", "", "nl, fr, de or en (default: the customer's)")
 	f.StringVar(&o.out, "out", "-", "file to write, - for standard output")
 	f.StringVar(&o.image, "image", "", "attest: only this image of the case")
@@ -52,6 +52,14 @@ Printing is recorded.`,
 }
 
 func (s *station) report(ctx context.Context, kind, no string, o reportOptions) error {
+	if s.json && o.format == "" {
+		o.format = "json"
+	} else if o.format == "" {
+		o.format = "text"
+	}
+	if s.json && o.format != "json" {
+		return usage("report", "--json and --format "+o.format+" exclude each other", "leave one of the two out")
+	}
 	if o.format != "text" && o.format != "json" {
 		return usage("report", "--format: text or json", "")
 	}
@@ -66,6 +74,11 @@ func (s *station) report(ctx context.Context, kind, no string, o reportOptions) 
 	language, err := report.ParseLanguage(lang)
 	if err != nil {
 		return usage("report", "--lang: nl, fr, de or en", "")
+	}
+	if o.out != "-" {
+		if err := s.keepOut(ctx, o.out); err != nil {
+			return err
+		}
 	}
 	if o.out != "-" && !o.force {
 		if _, err := os.Lstat(o.out); err == nil {
@@ -165,6 +178,11 @@ func (s *station) foot(ctx context.Context) (report.Foot, error) {
 
 // attestPapers renders the attests of a case, one per erased image.
 func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOptions, language custody.Language) ([][]byte, error) {
+	if o.image != "" {
+		if _, err := pick(c, o.image); err != nil {
+			return nil, err
+		}
+	}
 	records, err := s.ledger.Attests(ctx, c.No)
 	if err != nil {
 		return nil, err

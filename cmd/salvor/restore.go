@@ -28,8 +28,8 @@ type opener struct {
 
 func (s *station) opener(ids []age.Identity) *opener { return &opener{s, ids} }
 
-func (o *opener) open(ctx context.Context, v *openedVault, ref vault.ImageRef) (*vault.Reader, func(), error) {
-	c, err := vault.OpenImage(ctx, v.dir, ref)
+func (o *opener) open(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image) (*vault.Reader, func(), error) {
+	c, err := o.s.openContainer(ctx, v, no, i)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,11 +129,14 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 		return err
 	}
 	defer v.close()
-	r, done, err := s.opener(ids).open(ctx, v, vault.ImageRef{Case: string(c.No), Name: i.Name})
+	r, done, err := s.opener(ids).open(ctx, v, c.No, i)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if i.Seal == nil {
+		s.term.Warn("this image was never sealed: every record is authentic, but the end may be missing")
+	}
 	t, err := s.openTarget(ctx, path, r.Size(), o)
 	if err != nil {
 		return err
@@ -228,6 +231,9 @@ func (s *station) openTarget(ctx context.Context, path string, size int64, o res
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("target: %w", err)
 	}
+	if err := s.keepOut(ctx, path); err != nil {
+		return nil, err
+	}
 	t, err := createBeside(path, size, o.force)
 	if err != nil {
 		return nil, fmt.Errorf("target: %w", err)
@@ -279,29 +285,69 @@ func (f file) Sync() error {
 	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
-// createBeside makes a part file next to path that takes path's name only when it is
-// whole and was compared. Its space is reserved, so that a full disk is found before
-// the first byte is decrypted.
+// createBeside makes a file without a name in the directory of path. It gets its name
+// only when it is whole and was compared, and a run that is killed before leaves
+// nothing of the customer's data behind. Its space is reserved, so that a full disk is
+// found before the first byte is decrypted.
 func createBeside(path string, size int64, replace bool) (*target, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".salvor-restore-*")
+	t, err := createNameless(path, replace)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{
-		medium: file{f}, kind: custody.TargetFile,
-		keep:    func() error { return rename(f.Name(), path, replace) },
-		discard: func() { os.Remove(f.Name()) },
-	}
+	f, _ := t.medium.(file)
 	err = unix.Fallocate(int(f.Fd()), 0, 0, size)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		err = f.Truncate(size)
 	}
 	if err != nil {
 		t.discard()
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	return t, nil
+}
+
+func createNameless(path string, replace bool) (*target, error) {
+	dir := filepath.Dir(path)
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		f := os.NewFile(uintptr(fd), path)
+		return &target{
+			medium: file{f}, kind: custody.TargetFile, discard: func() {},
+			keep: func() error { return nameIt(f, path, replace) },
+		}, nil
+	}
+	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) {
+		return nil, &os.PathError{Op: "create a file in", Path: dir, Err: err}
+	}
+	// SMB, NFS, FAT and FUSE have no files without a name.
+	f, err := os.CreateTemp(dir, ".salvor-restore-*")
+	if err != nil {
+		return nil, err
+	}
+	return &target{
+		medium: file{f}, kind: custody.TargetFile, discard: func() { os.Remove(f.Name()) },
+		keep: func() error { return rename(f.Name(), path, replace) },
+	}, nil
+}
+
+// nameIt gives a file without a name its name (open(2), O_TMPFILE). To take another's
+// place it first gets a name beside it: linkat never replaces.
+func nameIt(f *os.File, path string, replace bool) error {
+	to := path
+	if replace {
+		to = fmt.Sprintf("%s.salvor-%d", path, os.Getpid())
+	}
+	err := unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, to, unix.AT_SYMLINK_FOLLOW)
+	if errors.Is(err, unix.EEXIST) {
+		return refuse("restore", "the file "+to+" exists", "use another name, or --force to replace it")
+	}
+	if err != nil {
+		return fmt.Errorf("name the target: %w", err)
+	}
+	if replace {
+		return rename(to, path, true)
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // writeOut writes the whole source, and fills what was never read.

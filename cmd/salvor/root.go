@@ -49,7 +49,11 @@ func run(args []string, streams ui.Streams) int {
 		return ui.Done
 	}
 	p.term.JSON = p.term.JSON || wantsJSON(args)
-	return p.term.Fail(explain(err))
+	err = explain(err)
+	if ctx.Err() != nil && ui.ExitCode(err) == ui.Other {
+		err = explain(context.Cause(ctx)) // what failed was told to stop
+	}
+	return p.term.Fail(err)
 }
 
 // wantsJSON looks for --json in a command line that could not be parsed, so that
@@ -242,6 +246,7 @@ func flagWhy(err error) string {
 	}
 	if strings.HasPrefix(why, "invalid argument ") {
 		if _, after, ok := strings.Cut(why, `" for `); ok {
+			after, _, _ = strings.Cut(after, ": strconv")
 			return "invalid value for " + after
 		}
 	}

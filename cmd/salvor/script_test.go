@@ -2,11 +2,13 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"salvor/cmd/salvor/internal/ui"
 )
@@ -21,6 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain() {
+	signal.Ignore(unix.SIGPIPE)
 	os.Exit(run(os.Args[1:], ui.Standard(shiftedNow, os.LookupEnv)))
 }
 

@@ -47,10 +47,13 @@ func (p *program) open(ctx context.Context) (*station, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := config.CheckState(dir); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &ui.Error{Code: ui.NotFound, What: "state directory", Why: "this station is not set up yet", Hint: "salvor init, or --state DIR", Err: err}
+	if _, err := os.Lstat(filepath.Join(dir, ledgerFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, &ui.Error{
+			Code: ui.NotFound, What: "state directory", Why: "no station is set up in " + dir,
+			Hint: "salvor init; root and every user have a directory of their own: --state DIR names another", Err: err,
 		}
+	}
+	if err := config.CheckState(dir); err != nil {
 		return nil, err
 	}
 	s := &station{program: p, dir: dir}
@@ -132,7 +135,14 @@ func (s *station) operator(ctx context.Context, t custody.Type) (custody.Operato
 		return op, err
 	}
 	if err := op.MayAct(s.now(), t); err != nil {
-		return op, &ui.Error{Code: ui.Refused, What: "operator " + op.ID, Why: err.Error(), Hint: "salvor operator list", Err: err}
+		hint := "salvor operator list"
+		switch {
+		case errors.Is(err, custody.ErrNotAgreed):
+			hint = "salvor operator add " + login + " --agreement DATE"
+		case errors.Is(err, custody.ErrPurgeOnly):
+			hint = "name a person: --as LOGIN"
+		}
+		return op, &ui.Error{Code: ui.Refused, What: "operator " + login, Why: err.Error(), Hint: hint, Err: err}
 	}
 	return op, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -147,8 +148,16 @@ func (s *station) addVault(ctx context.Context, path, name string) (string, erro
 		return "", err
 	}
 	marker, err := vault.Open(dir)
+	if errors.Is(err, vault.ErrAbsent) {
+		if err := s.keepOut(ctx, filepath.Join(path, "cases")); err != nil && !s.unfinishedVault(ctx, path) {
+			return "", err
+		}
+	}
 	switch {
 	case err == nil:
+		if err := s.notTwice(ctx, marker.Vault, path); err != nil {
+			return "", err
+		}
 		if known, ok := shop.Vault(marker.Vault); !ok {
 			return "", refuse("vault at "+path, "it belongs to another shop, or to a ledger that is gone", "look at what is on it; salvor never takes over another shop's vault")
 		} else if known.Name != name && name != strings.ToLower(filepath.Base(path)) {
@@ -169,6 +178,51 @@ func (s *station) addVault(ctx context.Context, path, name string) (string, erro
 		return "", err
 	}
 	return id, vault.Create(dir, vault.Marker{Vault: id, Created: custody.At(s.now()).Time})
+}
+
+// unfinishedVault tells whether path is where a vault was recorded whose marker was
+// never written.
+func (s *station) unfinishedVault(ctx context.Context, path string) bool {
+	paths, err := s.ledger.VaultPaths(ctx)
+	if err != nil {
+		return false
+	}
+	for _, at := range paths {
+		if at == path {
+			return true
+		}
+	}
+	return false
+}
+
+// notTwice refuses a second directory with the marker of a vault that is there: one of
+// the two is a copy, and an image that is erased in one of them lives on in the other.
+func (s *station) notTwice(ctx context.Context, id, path string) error {
+	paths, err := s.ledger.VaultPaths(ctx)
+	if err != nil {
+		return err
+	}
+	at, ok := paths[id]
+	if !ok || at == path {
+		return nil
+	}
+	old, err := vault.OpenDir(at)
+	if err != nil {
+		return nil //nolint:nilerr // it is not there any more: it has moved
+	}
+	defer old.Close()
+	marker, err := vault.Open(old)
+	if err != nil || marker.Vault != id {
+		return nil //nolint:nilerr // something else is there now
+	}
+	have, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if was, err := os.Stat(at); err == nil && os.SameFile(was, have) {
+		return nil
+	}
+	return refuse("vault at "+path, "the same vault is at "+at+": one of the two is a copy", "take the copy away; what is erased in one lives on in the other")
 }
 
 // noLeftovers refuses a directory with images but no marker: that is a vault that

@@ -127,13 +127,10 @@ func (s *station) verifyImage(ctx context.Context, c custody.Case, i custody.Ima
 	}
 	defer v.close()
 	ref := vault.ImageRef{Case: string(c.No), Name: i.Name}
-	result, err := s.verify(ctx, v, ref, level)
-	if err == nil {
-		err = agrees(i, result)
-	}
+	result, err := s.verify(ctx, v, c.No, i, level)
 	var content vault.Content
 	if err == nil && level == custody.VerifyDeep {
-		content, err = s.deep(ctx, v, ref, o)
+		content, err = s.deep(ctx, v, c.No, i, o)
 	}
 	if err != nil && !errors.Is(err, vault.ErrCorrupt) && !errors.Is(err, vault.ErrSignature) {
 		return err // not an answer about the image
@@ -172,17 +169,9 @@ func checkWords(level custody.VerifyLevel) string {
 	return string(level)
 }
 
-// agrees compares what is in the vault with what the ledger recorded.
-func agrees(i custody.Image, v vault.Verified) error {
-	if i.Seal == nil || custody.Hash(v.Root) != i.Seal.Root || v.Records != i.Seal.Records {
-		return &vault.CorruptError{Ref: vault.ImageRef{Name: i.Name}, Segment: -1, Record: -1, What: "not the image that the ledger recorded"}
-	}
-	return nil
-}
-
 // verify runs the checks that need no secret; a deep check begins with them.
-func (s *station) verify(ctx context.Context, v *openedVault, ref vault.ImageRef, level custody.VerifyLevel) (vault.Verified, error) {
-	c, err := vault.OpenImage(ctx, v.dir, ref)
+func (s *station) verify(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image, level custody.VerifyLevel) (vault.Verified, error) {
+	c, err := s.openContainer(ctx, v, no, i)
 	if err != nil {
 		return vault.Verified{}, err
 	}
@@ -191,13 +180,18 @@ func (s *station) verify(ctx context.Context, v *openedVault, ref vault.ImageRef
 	if err != nil {
 		return vault.Verified{}, err
 	}
-	bar := s.term.Progress("verify "+ref.String(), ui.Bytes)
+	bar := s.term.Progress(fmt.Sprintf("verify %s/%s", no, i.Name), ui.Bytes)
 	defer bar.End()
 	progress := func(done, total int64) { bar.Set(done, total, ui.UnknownRate, "") }
+	check := c.VerifyQuick
 	if level == custody.VerifyMedia {
-		return c.VerifyMedia(ctx, verifier, progress)
+		check = c.VerifyMedia
 	}
-	return c.VerifyQuick(ctx, verifier, progress)
+	result, err := check(ctx, verifier, progress)
+	if err == nil && i.Seal != nil && result.Records != i.Seal.Records {
+		err = &vault.CorruptError{Ref: c.Ref(), Segment: -1, Record: -1, What: "not as many records as the ledger recorded"}
+	}
+	return result, err
 }
 
 // sealVerifier is the key of the station that made the image: it has to be one of the
@@ -220,13 +214,13 @@ func (s *station) sealVerifier(ctx context.Context, c *vault.Container) (note.Ve
 	return nil, fmt.Errorf("%w: no station of this shop made the image", vault.ErrSignature)
 }
 
-func (s *station) deep(ctx context.Context, v *openedVault, ref vault.ImageRef, o *opener) (vault.Content, error) {
-	r, done, err := o.open(ctx, v, ref)
+func (s *station) deep(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image, o *opener) (vault.Content, error) {
+	r, done, err := o.open(ctx, v, no, i)
 	if err != nil {
 		return vault.Content{}, err
 	}
 	defer done()
-	bar := s.term.Progress("open "+ref.String(), ui.Bytes)
+	bar := s.term.Progress(fmt.Sprintf("open %s/%s", no, i.Name), ui.Bytes)
 	defer bar.End()
 	return r.Deep(ctx, func(n, total int64) { bar.Set(n, total, ui.UnknownRate, "") })
 }

@@ -41,6 +41,8 @@ var (
 	ErrNone = fmt.Errorf("no configuration: %w", fs.ErrNotExist)
 	// ErrPermissions: others could have written the file, or read the state directory.
 	ErrPermissions = errors.New("unsafe permissions")
+	// ErrOwner: it is another user's. It is an ErrPermissions too.
+	ErrOwner = fmt.Errorf("another user's: %w", ErrPermissions)
 	// ErrExists: Write never replaces a configuration.
 	ErrExists = fmt.Errorf("configuration: %w", fs.ErrExist)
 )
@@ -154,7 +156,7 @@ func read(path string) (string, error) {
 	case st.Mode&0o022 != 0:
 		return "", fmt.Errorf("configuration %s: others can write it (mode %04o): %w", path, st.Mode&0o777, ErrPermissions)
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return "", fmt.Errorf("configuration %s: it belongs to another user (uid %d): %w", path, st.Uid, ErrPermissions)
+		return "", fmt.Errorf("configuration %s: it belongs to another user (uid %d): %w", path, st.Uid, ErrOwner)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {

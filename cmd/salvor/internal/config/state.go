@@ -70,10 +70,10 @@ func CheckState(dir string) error {
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return fmt.Errorf("state directory %s: not a directory: %w", dir, ErrPermissions)
+	case int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("state directory %s: it belongs to another user (uid %d): %w", dir, st.Uid, ErrOwner)
 	case st.Mode&0o077 != 0:
 		return fmt.Errorf("state directory %s: others can enter it (mode %04o, must be 0700): %w", dir, st.Mode&0o777, ErrPermissions)
-	case int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("state directory %s: it belongs to another user (uid %d): %w", dir, st.Uid, ErrPermissions)
 	}
 	return nil
 }

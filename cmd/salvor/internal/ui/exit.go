@@ -92,6 +92,10 @@ func ExitCode(err error) int {
 // one, "hint: …". With asJSON it is one JSON line with message_type "error". A nil
 // err writes nothing.
 func Report(w io.Writer, err error, asJSON bool) {
+	report(w, err, asJSON, func(s string) string { return s })
+}
+
+func report(w io.Writer, err error, asJSON bool, wrap func(string) string) {
 	if err == nil {
 		return
 	}
@@ -111,8 +115,8 @@ func Report(w io.Writer, err error, asJSON bool) {
 			return
 		}
 	}
-	fmt.Fprintf(w, "salvor: %s\n", lines(err.Error()))
+	fmt.Fprintln(w, wrap("salvor: "+lines(err.Error())))
 	if hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", lines(hint))
+		fmt.Fprintln(w, wrap("hint: "+lines(hint)))
 	}
 }

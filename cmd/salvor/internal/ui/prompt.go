@@ -126,7 +126,7 @@ func (t *Terminal) Choice(ctx context.Context, q Question, options []Option) (st
 				return o.Value, nil
 			}
 		}
-		d.say(fmt.Sprintf("please answer with a number from 1 to %d", len(options)))
+		d.say(fmt.Sprintf("please answer with a number from 1 to %d, or with the word", len(options)))
 	}
 }
 

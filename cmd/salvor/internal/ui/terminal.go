@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -132,7 +134,7 @@ func (t *Terminal) Fail(err error) int {
 	if t.bar != nil {
 		t.bar.clear()
 	}
-	Report(t.rawErr, err, t.JSON)
+	report(t.rawErr, err, t.JSON, t.wrap)
 	return ExitCode(err)
 }
 
@@ -143,7 +145,38 @@ func (t *Terminal) line(s string) {
 		t.bar.clear()
 		defer t.bar.redraw()
 	}
-	fmt.Fprintln(t.Err, lines(s))
+	fmt.Fprintln(t.Err, lines(t.wrap(s)))
+}
+
+// wrap breaks a message at words where standard error is a terminal; a word that is
+// wider than the screen, such as a hash, stays whole.
+func (t *Terminal) wrap(s string) string {
+	if !t.StderrIsTerminal() {
+		return s
+	}
+	room := width(t.rawErr)
+	var b strings.Builder
+	for i, line := range strings.Split(s, "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		at := 0
+		for j, word := range strings.Split(line, " ") {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case j == 0:
+			case at+1+n > room:
+				b.WriteByte('\n')
+				at = 0
+			default:
+				b.WriteByte(' ')
+				at++
+			}
+			b.WriteString(word)
+			at += n
+		}
+	}
+	return b.String()
 }
 
 // width returns how many columns w shows, 80 when it cannot tell.
