@@ -30,6 +30,24 @@ func (s *station) openContainer(ctx context.Context, v *openedVault, no custody.
 	return c, nil
 }
 
+// openDamaged opens what still verifies of an image that is damaged, and names what
+// does not. A root that differs from the recorded one is expected then.
+func (s *station) openDamaged(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image) (*vault.Container, error) {
+	ref := vault.ImageRef{Case: string(no), Name: i.Name}
+	c, err := vault.OpenSalvage(ctx, v.dir, ref, vault.SalvageOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if custody.UUID(c.Superblock().UUID) != i.UUID {
+		c.Close()
+		return nil, otherImage(ref)
+	}
+	for _, d := range c.Damages() {
+		s.term.Warn("%s: %s", ref, d)
+	}
+	return c, nil
+}
+
 // ownContainer checks the superblock alone, before an image is continued. An image of
 // which nothing was written yet is nobody else's.
 func (g *imaging) ownContainer() error {

@@ -20,6 +20,7 @@ type imageOptions struct {
 	mapFile  string
 	verify   string
 	again    bool
+	compress bool
 }
 
 func newImage(p *program) *cobra.Command {
@@ -46,6 +47,7 @@ The source is only ever read. A disk that is mounted or in use is refused.`,
 	f.StringVar(&o.caseNo, "case", "", "image into this case instead of a new one")
 	f.StringVar(&o.vault, "vault", "", "name of the vault (default: the configured or the only one)")
 	f.StringVar(&o.mapFile, "map", "", "map file of GNU ddrescue beside an image file: only what it rescued is taken")
+	f.BoolVar(&o.compress, "compress", false, "compress what gets smaller; slower, and the sizes of records tell something of the content")
 	f.BoolVar(&o.again, "again", false, "image a source once more of which there is a finished image")
 	f.StringVar(&o.verify, "verify", "media", "check at the end: media reads every byte back, quick only the structure")
 	return cmd
@@ -103,7 +105,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	defer unlockCase()
-	return g.run(ctx, o.verify)
+	return g.run(ctx, o)
 }
 
 // restrict takes only what a ddrescue map calls rescued.

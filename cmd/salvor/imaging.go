@@ -35,24 +35,24 @@ func (g *imaging) ref() vault.ImageRef {
 }
 
 // run images, seals and checks. Whatever happens, the last event tells the state.
-func (g *imaging) run(ctx context.Context, level string) error {
+func (g *imaging) run(ctx context.Context, o imageOptions) error {
 	if g.image.State != custody.ImageIsSealed {
-		if err := g.rescue(ctx); err != nil {
+		if err := g.rescue(ctx, o.compress); err != nil {
 			return err
 		}
 		if err := g.loadImage(ctx); err != nil {
 			return err
 		}
 	}
-	verified, err := g.check(ctx, level)
+	verified, err := g.check(ctx, o.verify)
 	if err != nil {
 		return err
 	}
-	return g.summary(ctx, verified, level)
+	return g.summary(ctx, verified, o.verify)
 }
 
 // rescue reads the source into the container and seals it.
-func (g *imaging) rescue(ctx context.Context) error {
+func (g *imaging) rescue(ctx context.Context, compress bool) error {
 	lock, err := vault.AcquireLock(g.vault.dir, string(g.no), g.keys.Name(), os.Getpid(), g.now)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (g *imaging) rescue(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	acks := g.newAcks(ctx, cancel)
-	w, m, err := g.writer(ctx, acks)
+	w, m, err := g.writer(ctx, acks, compress)
 	if errors.Is(err, vault.ErrSealed) { // killed between the seal and its event
 		acks.close()
 		return g.recordSeal(ctx)
@@ -133,13 +133,13 @@ func beat(lock *vault.Lock) (stop func()) {
 
 // writer begins the container, or goes on with it in a new session. The map says what
 // is rescued already.
-func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfile.Map, error) {
+func (g *imaging) writer(ctx context.Context, acks *acks, compress bool) (*vault.Writer, *mapfile.Map, error) {
 	recipients, ids, err := g.recipients(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	o := vault.Options{
-		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now,
+		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now, Compress: compress,
 		OnKey: func(k vault.KeyFile) error {
 			_, err := g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.KeyWrapped{
 				Image: g.image.Name, Session: k.Session, SessionID: k.ID, Keystore: g.vault.id,

@@ -207,7 +207,7 @@ func (s *station) addKey(ctx context.Context, recipient, label string) error {
 	}
 	parsed, err := vault.ParseRecipient(recipient)
 	if err != nil {
-		return &ui.Error{Code: ui.Usage, What: "key", Why: "not the public half of an age key", Hint: "it begins with age1", Err: err}
+		return &ui.Error{Code: ui.Usage, What: "key", Why: "not the public half of an age key", Hint: "it begins with age1, or is an SSH key of two words (ssh-ed25519 AAAA…) without its comment", Err: err}
 	}
 	shop, err := s.ledger.Shop(ctx)
 	if err != nil {

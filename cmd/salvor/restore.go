@@ -22,14 +22,17 @@ import (
 
 // opener opens images with the shop's keys.
 type opener struct {
-	s   *station
-	ids []age.Identity
+	s       *station
+	ids     []age.Identity
+	salvage bool // take what still verifies of a damaged image
 }
 
-func (s *station) opener(ids []age.Identity) *opener { return &opener{s, ids} }
-
 func (o *opener) open(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image) (*vault.Reader, func(), error) {
-	c, err := o.s.openContainer(ctx, v, no, i)
+	open := o.s.openContainer
+	if o.salvage {
+		open = o.s.openDamaged
+	}
+	c, err := open(ctx, v, no, i)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,6 +49,7 @@ type restoreOptions struct {
 	identities            []string
 	passphrase            ui.SecretFrom
 	fill                  uint8
+	salvage               bool
 	force                 bool
 }
 
@@ -57,6 +61,9 @@ func newRestore(p *program) *cobra.Command {
 		Long: `Writes the content of an image to a file or a disk, reads it back and compares.
 What could not be read from the source is written as zeros (--fill for another
 byte), counted, and makes the command exit with 3.
+
+An image that was damaged in the vault is refused; --salvage gives back every record
+of it that still verifies, and counts the rest as not read.
 
 A disk is overwritten only when its serial number is typed on the terminal, or
 given with --confirm-serial. Every opening of an image is recorded with its reason.`,
@@ -72,6 +79,7 @@ given with --confirm-serial. Every opening of an image is recorded with its reas
 	f.StringArrayVar(&o.identities, "identity", nil, "identity file of a shop key; may be repeated")
 	f.StringVar(&o.reason, "reason", "", "why the data are opened; recorded")
 	f.Uint8Var(&o.fill, "fill", 0, "byte to write where the source could not be read")
+	f.BoolVar(&o.salvage, "salvage", false, "from an image that is damaged: everything that still verifies")
 	f.BoolVar(&o.force, "force", false, "replace a file that exists")
 	f.StringVar(&o.serial, "confirm-serial", "", "serial number of the disk to overwrite")
 	passphraseFlags(cmd, &o.passphrase)
@@ -129,7 +137,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 		return err
 	}
 	defer v.close()
-	r, done, err := s.opener(ids).open(ctx, v, c.No, i)
+	r, done, err := (&opener{s, ids, o.salvage}).open(ctx, v, c.No, i)
 	if err != nil {
 		return err
 	}

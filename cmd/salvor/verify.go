@@ -101,17 +101,17 @@ func (s *station) verifyCase(ctx context.Context, no string, o verifyOptions) er
 	if err != nil {
 		return err
 	}
-	var opener *opener
+	var deep *opener
 	if o.deep {
 		ids, err := s.identities(ctx, o.identities, o.passphrase)
 		if err != nil {
 			return err
 		}
-		opener = s.opener(ids)
+		deep = &opener{s: s, ids: ids}
 	}
 	var failed error
 	for _, i := range images {
-		if err := s.verifyImage(ctx, c, i, level, opener); err != nil {
+		if err := s.verifyImage(ctx, c, i, level, deep); err != nil {
 			failed = errors.Join(failed, err)
 		}
 	}
