@@ -20,9 +20,9 @@ import (
 func newHold(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold",
-		Short: "block the erasing of a case, for a reason and until somebody looks again",
-		Example: `  salvor hold add T1-2026-0001 --kind legal --reason "claim announced" --review 2027-01-15
-  salvor hold end T1-2026-0001 h-3f9a --reason "claim settled"`,
+		Short: "block the erasing of a case, until somebody looks again",
+		Example: `  salvor hold add T1-2026-0001 --kind legal --reason "claim" --review 3m
+  salvor hold end T1-2026-0001 h-3f9a12bc --reason "claim settled"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -36,7 +36,7 @@ func newHoldAdd(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "add CASE",
 		Short:   "block the erasing of a case",
-		Example: `  salvor hold add T1-2026-0001 --kind restriction --reason "customer asked" --review 2027-01-15`,
+		Example: `  salvor hold add T1-2026-0001 --kind restriction --reason "asked" --review 3m`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error {

@@ -145,7 +145,7 @@ func newIntake(p *program) *cobra.Command {
 		Long: `Opens a case: who the customer is, why the data are copied, that the customer
 agreed, and how long the images are kept. Image into it with
 "salvor image DISK --case NO". A deadline, once set, never moves later.`,
-		Example: `  salvor intake --customer "An Peeters" --phone "+32 470 00 00 00" --purpose crash --agreed`,
+		Example: `  salvor intake --customer "An Peeters" --purpose crash --agreed`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error { return s.intake(cmd.Context(), o) })

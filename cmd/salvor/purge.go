@@ -40,7 +40,7 @@ A case that is held is never erased. A vault that is not mounted is absent (75),
 never "nothing due".`,
 		Example: `  salvor purge --dry-run
   salvor purge
-  salvor purge --case T1-2026-0001 --now --reason "customer has everything and asked for it"`,
+  salvor purge --case T1-2026-0001 --now --reason "asked for by the customer"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.maxGiven = cmd.Flags().Changed("max")

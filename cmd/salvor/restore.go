@@ -67,8 +67,8 @@ of it that still verifies, and counts the rest as not read.
 
 A disk is overwritten only when its serial number is typed on the terminal, or
 given with --confirm-serial. Every opening of an image is recorded with its reason.`,
-		Example: `  salvor restore T1-2026-0001 out.img --identity counter.key --reason "new disk for the customer"
-  salvor restore T1-2026-0001 /dev/sdc --identity counter.key --reason "new disk"`,
+		Example: `  salvor restore T1-2026-0001 out.img --identity counter.key --reason "moved"
+  salvor restore T1-2026-0001 /dev/sdc --identity counter.key --reason moved`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error { return s.restore(cmd.Context(), args[0], args[1], o) })

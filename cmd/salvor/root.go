@@ -106,7 +106,7 @@ has come, with a signed attest of what was proved.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &ui.Error{Code: ui.Usage, What: cmd.Name(), Why: flagWhy(err), Hint: cmd.CommandPath() + " --help", Err: err}
+		return &ui.Error{Code: ui.Usage, What: commandName(cmd), Why: flagWhy(err), Hint: cmd.CommandPath() + " --help", Err: err}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	f := root.PersistentFlags()
@@ -143,32 +143,26 @@ has come, with a signed attest of what was proved.`,
 			c.Short = "help for a command"
 		}
 	}
-	finish(root)
+	p.finish(root)
 	return root
 }
 
 // finish gives every command what all of them have: the table of exit states at
 // the end of its help, and usage errors that exit 2.
-func finish(cmd *cobra.Command) {
+func (p *program) finish(cmd *cobra.Command) {
 	cmd.SetUsageTemplate(usageTemplate)
 	cmd.SetHelpTemplate(helpTemplate)
 	cmd.DisableFlagsInUseLine = true
-	if args := cmd.Args; args != nil {
-		cmd.Args = func(c *cobra.Command, a []string) error {
-			err := args(c, a)
+	cmd.Long, cmd.Example = reflow(cmd.Long), strings.TrimRight(cmd.Example, "\n")
+	if cmd.Name() != "help" && (cmd.Parent() == nil || cmd.Parent().Name() != "completion") {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			err := takes(c, args)
 			if err == nil {
 				return nil
 			}
-			what := c.Name()
-			if c == c.Root() {
-				what = "command"
-			}
-			var own *ui.Error
-			if errors.As(err, &own) {
-				return err
-			}
-			return &ui.Error{Code: ui.Usage, What: what, Why: flagWhy(err), Hint: c.CommandPath() + " --help", Err: err}
+			return &ui.Error{Code: ui.Usage, What: commandName(c), Why: err.Error(), Hint: c.CommandPath() + " --help", Err: err}
 		}
+		p.complete(cmd)
 	}
 	single := func(f *pflag.Flag) {
 		if _, many := f.Value.(pflag.SliceValue); !many {
@@ -178,7 +172,7 @@ func finish(cmd *cobra.Command) {
 	cmd.LocalNonPersistentFlags().VisitAll(single)
 	cmd.PersistentFlags().VisitAll(single)
 	for _, c := range cmd.Commands() {
-		finish(c)
+		p.finish(c)
 	}
 }
 
@@ -235,6 +229,14 @@ func (o *once) Set(text string) error {
 	}
 	o.given = true
 	return o.Value.Set(text)
+}
+
+// commandName is what an error is about: "image", "hold end".
+func commandName(cmd *cobra.Command) string {
+	if cmd.Parent() == nil {
+		return "command"
+	}
+	return strings.TrimPrefix(cmd.CommandPath(), "salvor ")
 }
 
 // flagWhy shortens what the flag library says, and keeps a value that somebody

@@ -100,7 +100,7 @@ func newVaultAdd(p *program) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "add DIR",
-		Short: "make a vault of a directory, or say where a known one is mounted now",
+		Short: "make a vault of a directory, or say where one is mounted",
 		Long: `Makes a vault of a directory on an external disk or a mounted share. When the
 directory already holds a vault of this shop, salvor remembers that it is
 mounted there now.`,

@@ -44,7 +44,7 @@ const (
 // The legal ground of an erasure.
 const (
 	GroundDeadline = "deadline" // the deadline was reached
-	GroundEarly    = "early"    // before the deadline, by request
+	GroundEarly    = "early"    // before the deadline, for a reason that the ledger holds
 )
 
 // The fate of one copy of a key.
