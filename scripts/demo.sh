@@ -19,12 +19,16 @@ cleanup() {
 }
 trap cleanup EXIT
 export SALVOR_STATE=$work/state SALVOR_OPERATOR=jan
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 # show CODE COMMAND: runs salvor, and insists on the exit status it should have.
 show() {
 	local want=$1 got=0
 	shift
-	echo "\$ salvor $*"
+	printf '$ salvor'
+	printf ' %q' "$@"
+	echo
 	"$salvor" "$@" || got=$?
 	[ "$got" = "$want" ] || { echo "demo: exit status $got, expected $want" >&2; exit 1; }
 }
