@@ -215,7 +215,7 @@ func (s *Strategy) refineRead(st *stage) (span, bool) {
 // arrive begins a visit: beside good sectors if there are any, else in the middle of a
 // long gap and at the beginning of a short one.
 func (s *Strategy) arrive(g gap) {
-	v := visit{gap: g, open: true, size: smallRead, most: 1, up: span{g.end, g.end}, down: span{g.first, g.first}}
+	v := visit{gap: g, open: true, size: s.firstSize(), most: 1, up: span{g.end, g.end}, down: span{g.first, g.first}}
 	switch {
 	case g.status == mapfile.NonScraped || s.bytes(g.end-g.first) <= middleFrom:
 		v.up, v.most = g.span, visitMost
@@ -245,6 +245,10 @@ func (s *Strategy) leave() {
 	}
 	seen := float64(v.gained) / max(v.spent.Seconds(), 1e-3)
 	length := float64(v.end - v.first)
+	least := 1.0 / 32 // of what was thought, when nothing came
+	if !s.names && v.status != mapfile.NonScraped {
+		least = 0.6 // the failure says little: most of what was asked for may be good
+	}
 	for _, rest := range []span{v.down, v.up} {
 		// A part promises its part; and then what was seen is as good as what was thought.
 		thought := v.yield
@@ -253,7 +257,7 @@ func (s *Strategy) leave() {
 		}
 		s.queue.push(gap{
 			span: rest, status: v.status, tier: v.tier,
-			yield: math.Sqrt(thought * max(seen, thought/32)),
+			yield: math.Sqrt(thought * max(seen, thought*least)),
 		})
 	}
 }
@@ -268,7 +272,7 @@ func (s *Strategy) visitRead() (span, bool) {
 		if v.gained == 0 {
 			return span{}, false
 		}
-		v.isDown, v.failed, v.size = true, 0, smallRead
+		v.isDown, v.failed, v.size = true, 0, s.firstSize()
 	}
 	return s.readDown()
 }
@@ -294,6 +298,9 @@ func (s *Strategy) readUp() (span, bool) {
 		size := v.size
 		if r.Status == mapfile.NonScraped {
 			size = min(size, smallRead)
+			if !s.names {
+				size = 0
+			}
 		}
 		if p, ok := s.fine.next(at); ok {
 			if p.first == at {
@@ -354,7 +361,6 @@ func (s *Strategy) refineGood(r Read, res Result) {
 // refineFailed takes a failure of a visit.
 func (s *Strategy) refineFailed(changed []mapfile.Run, r Read, res Result, lost span, named bool) []mapfile.Run {
 	v := &s.queue.visit
-	small := s.bytes(r.Sectors) <= smallRead
 	coarse := s.m.Get(r.End()-1).Status != mapfile.NonScraped
 	next := lost.end // behind what this visit leaves alone
 	switch {
@@ -362,10 +368,9 @@ func (s *Strategy) refineFailed(changed []mapfile.Run, r Read, res Result, lost 
 		// A hole is left around the failure: sectors beside a bad one are bad more often.
 		next = max(min(s.boundary(lost.end-1, hole), r.End()), lost.end)
 		changed = s.lower(changed, lost.end, next, mapfile.NonScraped)
-	case !named && small:
-		s.fine = s.fine.with(lost.first, r.End())
+	case !named:
+		changed = s.single(changed, lost.first, r.End())
 		if coarse {
-			changed = s.lower(changed, lost.first, r.End(), mapfile.NonScraped)
 			next = r.End()
 		}
 	}
@@ -374,21 +379,27 @@ func (s *Strategy) refineFailed(changed []mapfile.Run, r Read, res Result, lost 
 	}
 	v.gained += s.bytes(lost.first - r.First)
 	v.spent += res.Took
-	v.size = smallRead
-	if named || small {
-		v.failed++
-	}
+	v.size = s.firstSize()
+	v.failed++
 	if coarse {
 		s.put(gap{span: span{lost.end, next}, status: mapfile.NonScraped, tier: v.tier})
 	}
-	switch {
-	case !v.isDown:
-		v.up.first = max(v.up.first, next)
-	case named || small:
+	if v.isDown {
 		s.put(gap{span: span{next, r.End()}, status: v.status, tier: v.tier})
 		v.down.end = min(v.down.end, r.First)
+	} else {
+		v.up.first = max(v.up.first, next)
 	}
 	return changed
+}
+
+// firstSize is how many bytes the reads of a visit begin with. Where the source does not
+// say what failed, one failure for much is better than one for little.
+func (s *Strategy) firstSize() int64 {
+	if s.names {
+		return smallRead
+	}
+	return MaxRead
 }
 
 // put queues a gap that is new.

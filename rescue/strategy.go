@@ -76,6 +76,7 @@ type Strategy struct {
 	sweep   sweep
 	trim    trim
 	queue   queue
+	names   bool  // the source says which sector failed
 	fine    spans // unread sectors to be read one physical sector at a time
 	left    spans // sectors that failed alone, and not by the medium: not in this run again
 	retryAt int64
@@ -352,6 +353,7 @@ func (s *Strategy) failed(r Read, res Result, behind int64, ours bool) []mapfile
 		changed = s.lower(changed, lost.first, lost.end, mapfile.Bad)
 	}
 	named := len(changed) > 0
+	s.names = s.names || named
 	first, end := s.grains(r.First, r.First+1)
 	alone := first <= r.First && r.End() <= end
 	switch {
@@ -406,6 +408,14 @@ func (s *Strategy) lower(changed []mapfile.Run, first, end int64, to mapfile.Sta
 		s.m.Set(r.First, r.Sectors, to)
 	}
 	return changed
+}
+
+// single says of sectors among which is a bad one, nobody knows which, that they are to
+// be read one physical sector at a time: to fail once more for each part of them would
+// cost more than to read many small pieces well.
+func (s *Strategy) single(changed []mapfile.Run, first, end int64) []mapfile.Run {
+	s.fine = s.fine.with(first, end)
+	return s.lower(changed, first, end, mapfile.NonScraped)
 }
 
 // certainty orders the statuses by how much was tried.

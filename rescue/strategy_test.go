@@ -361,7 +361,7 @@ func TestStrategyStopsWhenItsTimeIsOver(t *testing.T) {
 func TestStrategyRetriesWhatFailedAloneAsOftenAsAsked(t *testing.T) {
 	info := rescue.Info{Bytes: 8 << 20, Sector: 512, Physical: 4096}
 	disk := faulty.New(faulty.Plan{Info: info, Faults: []faulty.Fault{
-		{First: 800, Sectors: 8, Kind: faulty.Bad}, {First: 8000, Sectors: 16, Kind: faulty.Bad}, {First: 9000, Sectors: 1, Kind: faulty.Bad, Times: 5},
+		{First: 800, Sectors: 8, Kind: faulty.Bad}, {First: 8000, Sectors: 16, Kind: faulty.Bad}, {First: 9000, Sectors: 1, Kind: faulty.Bad, Times: 4},
 	}})
 	m := mapfile.New(info.Sectors())
 	p := rescue.NewStrategy(m, info, rescue.StrategyOptions{Retries: 3})

@@ -159,11 +159,11 @@ func (s *Strategy) learn(run badRun, low, high int64) {
 
 // sweepFailed takes a failure of a sweep: it opens a bad run or lengthens it, and jumps.
 func (s *Strategy) sweepFailed(changed []mapfile.Run, r Read, res Result, lost span, named bool) []mapfile.Run {
-	if !named {
-		changed = s.lower(changed, lost.first, r.End(), mapfile.NonTrimmed)
-	}
 	if res.Class == HostError {
-		return changed // it says nothing about the medium
+		return s.lower(changed, lost.first, r.End(), mapfile.NonTrimmed) // it says nothing about the medium
+	}
+	if !named {
+		changed = s.single(changed, lost.first, r.End())
 	}
 	run := &s.sweep.run
 	if run.open && lost.first < run.first {
@@ -185,7 +185,8 @@ func (s *Strategy) sweepFailed(changed []mapfile.Run, r Read, res Result, lost s
 // jump is where a bad run has its end, as far as can be told.
 func (s *Strategy) jump(run *badRun, res Result) int64 {
 	length := run.last - run.first
-	least := max(s.sectors(MaxRead), s.m.Sectors()/100_000)
+	// A failure costs as much as hundreds of megabytes; the least jump is a part of them.
+	least := max(s.sectors(MaxRead), s.m.Sectors()/100_000, s.sectors(run.cost/20))
 	to := run.last + min(max(length, least), max(s.m.Sectors()/100, least))
 	if forecast := s.forecast(length); forecast > 0 {
 		to = max(run.first+forecast+forecast*3/100, run.last+least)

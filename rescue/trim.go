@@ -49,9 +49,10 @@ func (s *Strategy) trimGood(r Read) {
 
 // trimFailed has found the end of the run.
 func (s *Strategy) trimFailed(changed []mapfile.Run, r Read, lost span, named bool) []mapfile.Run {
-	changed = s.lower(changed, lost.end, r.End(), mapfile.NonScraped)
-	if !named && s.bytes(r.Sectors) <= smallRead {
-		s.fine = s.fine.with(lost.first, r.End())
+	if named {
+		changed = s.lower(changed, lost.end, r.End(), mapfile.NonScraped)
+	} else {
+		changed = s.single(changed, lost.first, r.End())
 	}
 	if s.trim.open {
 		s.learn(s.trim.run, lost.first, r.End())
