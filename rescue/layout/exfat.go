@@ -139,7 +139,6 @@ func (x *exfat) pieces(first, size int64, whole bool) (pieces []Piece, lost bool
 
 // exfatFolder is a folder that is still to be listed.
 type exfatFolder struct {
-	path   string
 	depth  int
 	pieces []Piece
 	lost   bool
@@ -149,16 +148,19 @@ func (x *exfat) walk(yield func(*File) bool) (lost Lost) {
 	x.mapped = 2*x.r.size + 1<<20
 	root, gone := x.chain(x.root, -1)
 	seen := map[int64]bool{x.root: true}
-	todo := []exfatFolder{{pieces: root, lost: gone}}
+	var todo backlog[exfatFolder]
+	todo.push("", exfatFolder{pieces: root, lost: gone})
 	le := binary.LittleEndian
-	for len(todo) > 0 && !x.r.spent() {
-		d := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for !x.r.spent() {
+		folder, d, ok := todo.pop()
+		if !ok {
+			break
+		}
 		if d.lost {
 			lost.Records++
 		}
 		size := placed(d.pieces, 1<<62)
-		if !yield(&File{Path: d.path, Size: size, Valid: size, Pieces: append([]Piece(nil), d.pieces...), Dir: true}) {
+		if !yield(&File{Path: folder, Size: size, Valid: size, Pieces: append([]Piece(nil), d.pieces...), Dir: true}) {
 			return lost
 		}
 		more := true
@@ -168,7 +170,7 @@ func (x *exfat) walk(yield func(*File) bool) (lost Lost) {
 			}
 			info := set[32:64]
 			name := exfatName(set[64:], int(info[3]))
-			path := join(d.path, name)
+			path := join(folder, name)
 			first := int64(le.Uint32(info[20:]))
 			size, valid := int64(min(le.Uint64(info[24:]), 1<<62)), int64(min(le.Uint64(info[8:]), 1<<62))
 			var pieces []Piece
@@ -177,9 +179,11 @@ func (x *exfat) walk(yield func(*File) bool) (lost Lost) {
 				pieces, cutShort = x.pieces(first, size, info[1]&2 != 0)
 			}
 			if le.Uint16(set[4:])&0x10 != 0 {
-				if first >= 2 && !seen[first] && d.depth < maxDepth && len(seen) < maxFolders {
-					seen[first] = true
-					todo = append(todo, exfatFolder{path, d.depth + 1, pieces, cutShort})
+				if first >= 2 && !seen[first] {
+					if d.depth >= maxDepth || len(seen) >= maxFolders || !todo.push(path, exfatFolder{d.depth + 1, pieces, cutShort}) {
+						lost.Records++
+					}
+					seen[first] = len(seen) < maxFolders
 				}
 				return true
 			}

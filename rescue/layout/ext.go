@@ -28,13 +28,16 @@ type ext struct {
 	journal    uint32 // inode
 	last       int64  // the group that was read last, and its descriptor
 	lastGroup  extGroup
-	mapped     int64 // bytes that files may still lay claim to
+	mapped     int64           // bytes that files may still lay claim to
+	replay     map[int64]int64 // blocks of which the journal has a newer copy, and where
+	unreplayed bool            // the journal has more, which is not rescued
 }
 
 // Features.
 const (
 	extCompatJournal   = 0x4
 	extCompatSparse2   = 0x200
+	extIncompatRecover = 0x4
 	extIncompatJournal = 0x8
 	extIncompatMetaBG  = 0x10
 	extIncompat64      = 0x80
@@ -137,6 +140,9 @@ func openExtAt(r *reader, at int64) (fileSystem, error) {
 	if e.incompat&extIncompatSeed != 0 {
 		e.seed = le.Uint32(b[0x270:])
 	}
+	if e.incompat&extIncompatRecover != 0 && e.journal != 0 {
+		e.readJournal()
+	}
 	return e, nil
 }
 
@@ -159,6 +165,17 @@ func (e *ext) size() int64 { return e.blocks * e.block }
 
 // at is the byte where a block begins.
 func (e *ext) at(block int64) int64 { return block * e.block }
+
+// real is where the newest content of a byte lies: mostly there, but perhaps in the journal.
+func (e *ext) real(at int64) int64 {
+	if block, ok := e.replay[at/e.block]; ok {
+		return e.at(block) + at%e.block
+	}
+	return at
+}
+
+// near reads a part of a block of metadata.
+func (e *ext) near(p []byte, at int64) bool { return e.r.near(p, e.real(at), T1) }
 
 // sane reports whether a run of blocks lies in the volume.
 func (e *ext) sane(block, count int64) bool {
@@ -229,6 +246,7 @@ type extGroup struct {
 	flags                                uint16
 	unused                               int64 // inodes at the end of the table that were never used
 	sum                                  uint32
+	old                                  bool // taken from a copy: the checksum says nothing
 }
 
 // group reads a group's descriptor from the first copy that makes sense.
@@ -239,8 +257,8 @@ func (e *ext) group(g int64) (extGroup, bool) {
 	le := binary.LittleEndian
 	d := make([]byte, e.descSize)
 	perBlock := e.block / e.descSize
-	for _, b := range e.descBlocks(g) {
-		if !e.r.near(d, e.at(b)+g%perBlock*e.descSize, T1) {
+	for k, b := range e.descBlocks(g) {
+		if !e.near(d, e.at(b)+g%perBlock*e.descSize) {
 			continue
 		}
 		x := extGroup{
@@ -257,8 +275,9 @@ func (e *ext) group(g int64) (extGroup, bool) {
 		if !e.sane(x.blockBitmap, 1) || !e.sane(x.inodeBitmap, 1) || !e.sane(x.inodeTable, e.tableBlocks()) {
 			continue
 		}
-		if e.roCompat&(extRoGDTSum|extRoMetaSum) == 0 {
-			x.flags, x.unused = 0, 0
+		if k > 0 || e.roCompat&(extRoGDTSum|extRoMetaSum) == 0 {
+			// The copies keep the places, but what changes is as old as the volume.
+			x.flags, x.unused, x.old = 0, 0, true
 		}
 		x.unused = min(x.unused, e.inodes)
 		if x.flags&extInodeUninit != 0 {
@@ -334,15 +353,16 @@ func (e *ext) survey(add func(Extent, Tier)) bool {
 			e.bitmap(d, start, count, add)
 		}
 	}
-	return true
+	return !e.unreplayed
 }
 
 // bitmap enters what a group's bitmap calls used: all of it when the bitmap does not
 // have the checksum that its descriptor tells.
 func (e *ext) bitmap(d extGroup, start, count int64, add func(Extent, Tier)) {
 	bitmap := make([]byte, e.block)
-	holes := e.r.fill(bitmap, e.at(d.blockBitmap), T1)
-	if len(holes) == 0 && e.roCompat&extRoMetaSum != 0 {
+	at := e.real(e.at(d.blockBitmap))
+	holes := e.r.fill(bitmap, at, T1)
+	if len(holes) == 0 && !d.old && e.roCompat&extRoMetaSum != 0 {
 		sum := extSum(e.seed, bitmap[:min(e.perGroup/e.ratio/8, e.block)])
 		if e.descSize < 64 {
 			sum &= 0xFFFF
@@ -354,7 +374,7 @@ func (e *ext) bitmap(d extGroup, start, count int64, add func(Extent, Tier)) {
 	}
 	for _, h := range holes {
 		for i := h.First; i < h.End(); i++ {
-			bitmap[i-e.at(d.blockBitmap)] = 0xFF
+			bitmap[i-at] = 0xFF
 		}
 	}
 	for at := int64(0); at < count; {

@@ -3,6 +3,7 @@ package layout
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -104,6 +105,57 @@ func TestExtAgreesWithItsOwnTools(t *testing.T) {
 				return collect(t, dir)
 			})
 			converges(t, data)
+			nothingIsLostInSilence(t, data, 0, want)
+		})
+	}
+}
+
+// A volume that was not unmounted is the usual case on a disk that failed: what was
+// written last is in the journal only.
+func TestExtThatWasNotUnmounted(t *testing.T) {
+	for _, args := range [][]string{nil, {"-O", "^64bit,^metadata_csum"}, {"-b", "1024"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			need(t, "e2fsprogs", "mke2fs", "dumpe2fs", "e2fsck")
+			needRoot(t)
+			path := blank(t, 96)
+			run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", "ext4"}, args...), path)...)
+			taken := blank(t, 96)
+			var want tree
+			mounted(t, func(dir string) { run(t, "mount", "-o", "loop,commit=300", path, dir) }, func(dir string) {
+				fillMounted(t, dir, 8, 4)
+				want = collect(t, dir)
+				for path := range want {
+					f, err := os.Open(filepath.Join(dir, path))
+					if err == nil {
+						err = f.Sync()
+						f.Close()
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := os.WriteFile(taken, load(t, path), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			})
+			data := load(t, taken)
+			if data[1024+0x60]&4 == 0 {
+				t.Fatal("the volume was unmounted")
+			}
+			l := scanned(t, &image{data: data}, Options{})
+			_ = exec.Command("e2fsck", "-fy", taken).Run() // 1: it repaired, by the journal
+			block, blocks, free := extFree(t, taken)
+			covers(t, l, 0, block, blocks, func(b int64) bool { return !free[b] })
+			got, _ := listing(t, &image{data: data}, l, 0)
+			sameFiles(t, got, want)
+			// Without the journal nothing is free.
+			for s := range int64(len(data) / 512) {
+				if string(data[s*512:s*512+8]) == "\xc0\x3b\x39\x98\x00\x00\x00\x04" {
+					if l := scanned(t, holed(data, s), Options{}); tally(l.Regions)[T5] > 0 || l.Volumes[0].Allocation {
+						t.Error("free space is known without the journal: " + summary(l))
+					}
+				}
+			}
 		})
 	}
 }

@@ -29,10 +29,10 @@ func appendExtent(s []Extent, e Extent) []Extent {
 	return append(s, e)
 }
 
-// maxExtents is how many separate extents a set keeps: 64 MiB of them. One that
+// maxExtents is how many separate extents a set keeps: 32 MiB of them. One that
 // would need more closes its smallest gaps, and so grows a little: in a set of used
 // bytes that errs on the safe side.
-const maxExtents = 4 << 20
+const maxExtents = 2 << 20
 
 // set is a set of bytes. Extents may be added in any order and may overlap.
 type set struct {

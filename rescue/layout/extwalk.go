@@ -39,7 +39,7 @@ func (e *ext) inode(number int64) (extInode, bool) {
 		return extInode{}, false
 	}
 	p := make([]byte, 128)
-	if !e.r.near(p, e.at(d.inodeTable)+(number-1)%e.inodes*e.inodeSize, T1) {
+	if !e.near(p, e.at(d.inodeTable)+(number-1)%e.inodes*e.inodeSize) {
 		return extInode{}, false
 	}
 	return parseExtInode(p), true
@@ -138,7 +138,7 @@ func (m *extMap) extents(node []byte, depth int, end int64) bool {
 		switch {
 		case !e.sane(child, 1):
 			m.c.lost += (until - first) * e.block
-		case !e.r.near(p, e.at(child), T1):
+		case !e.near(p, e.at(child)):
 			m.c.nodes = append(m.c.nodes, Extent{e.at(child), e.block})
 			m.c.lost += (until - first) * e.block
 		default:
@@ -195,7 +195,7 @@ func (m *extMap) pointers(block int64, level int, at, end int64) (int64, bool) {
 		return behind, true
 	}
 	m.c.nodes = append(m.c.nodes, Extent{e.at(block), e.block})
-	if !e.r.near(p, e.at(block), T1) {
+	if !e.near(p, e.at(block)) {
 		m.c.lost += (behind - at) * e.block
 		return behind, true
 	}
@@ -223,7 +223,6 @@ func (m *extMap) pointers(block int64, level int, at, end int64) (int64, bool) {
 // extFolder is a folder that is still to be listed.
 type extFolder struct {
 	inode int64
-	path  string
 	depth int
 }
 
@@ -231,7 +230,7 @@ type extFolder struct {
 // named, should a folder not be rescued.
 func (e *ext) walk(yield func(*File) bool) Lost {
 	e.mapped = 2*e.r.size + e.r.size/2
-	w := &extWalk{e: e, yield: yield, seen: make([]byte, e.groups*e.inodes/8+1)}
+	w := &extWalk{e: e, yield: yield, seen: map[int64]*[seenChunk / 8]byte{}}
 	if i, ok := e.inode(extRoot); ok && i.folder() {
 		w.enter(extRoot, i, "", 0)
 	} else {
@@ -252,18 +251,29 @@ func (e *ext) walk(yield func(*File) bool) Lost {
 type extWalk struct {
 	e     *ext
 	yield func(*File) bool
-	seen  []byte
-	todo  []extFolder
+	seen  map[int64]*[seenChunk / 8]byte // a bit for each inode that came up
+	todo  backlog[extFolder]
 	done  bool
 	lost  Lost
 }
 
+const seenChunk = 1 << 16
+
 // first reports whether an inode comes up for the first time.
 func (w *extWalk) first(number int64) bool {
-	if number < 1 || number/8 >= int64(len(w.seen)) || w.seen[number/8]>>(number%8)&1 != 0 {
+	if number < 1 || number > w.e.groups*w.e.inodes {
 		return false
 	}
-	w.seen[number/8] |= 1 << (number % 8)
+	chunk := w.seen[number/seenChunk]
+	if chunk == nil {
+		chunk = new([seenChunk / 8]byte)
+		w.seen[number/seenChunk] = chunk
+	}
+	bit := number % seenChunk
+	if chunk[bit/8]>>(bit%8)&1 != 0 {
+		return false
+	}
+	chunk[bit/8] |= 1 << (bit % 8)
 	return true
 }
 
@@ -272,8 +282,8 @@ func (w *extWalk) enter(number int64, i extInode, path string, depth int) {
 	if !w.first(number) {
 		return
 	}
-	if i.folder() && depth < maxDepth {
-		w.todo = append(w.todo, extFolder{number, path, depth})
+	if i.folder() && (depth >= maxDepth || !w.todo.push(path, extFolder{number, depth})) {
+		w.lost.Records++
 	}
 	if i.regular() || i.folder() || i.link() {
 		w.file(i, path, false)
@@ -296,7 +306,7 @@ func (w *extWalk) file(i extInode, path string, system bool) {
 }
 
 // list reads a folder's blocks.
-func (w *extWalk) list(f extFolder) {
+func (w *extWalk) list(path string, f extFolder) {
 	e := w.e
 	i, ok := e.inode(f.inode)
 	if !ok {
@@ -304,8 +314,8 @@ func (w *extWalk) list(f extFolder) {
 	}
 	if i.flags&extFlagInline != 0 {
 		// Behind the parent's number, four bytes; more of it may lie among the attributes.
-		w.block(i.blocks[4:], f)
-		w.inlineRest(f)
+		w.block(i.blocks[4:], path, f)
+		w.inlineRest(path, f)
 		return
 	}
 	c := e.content(i)
@@ -315,8 +325,8 @@ func (w *extWalk) list(f extFolder) {
 	p := make([]byte, e.block)
 	for _, x := range c.pieces {
 		for at := int64(0); at < x.Len && x.Off+at < i.size && !w.done && !e.r.spent(); at += e.block {
-			if e.r.near(p, x.First+at, T1) {
-				w.block(p, f)
+			if e.near(p, x.First+at) {
+				w.block(p, path, f)
 			} else {
 				w.lost.Records++
 			}
@@ -325,14 +335,14 @@ func (w *extWalk) list(f extFolder) {
 }
 
 // inlineRest lists what a folder within an inode keeps in the attribute "data".
-func (w *extWalk) inlineRest(f extFolder) {
+func (w *extWalk) inlineRest(path string, f extFolder) {
 	e := w.e
 	d, ok := e.group((f.inode - 1) / e.inodes)
 	if !ok || e.inodeSize < 160 {
 		return
 	}
 	p := make([]byte, e.inodeSize)
-	if !e.r.near(p, e.at(d.inodeTable)+(f.inode-1)%e.inodes*e.inodeSize, T1) {
+	if !e.near(p, e.at(d.inodeTable)+(f.inode-1)%e.inodes*e.inodeSize) {
 		return
 	}
 	le := binary.LittleEndian
@@ -349,7 +359,7 @@ func (w *extWalk) inlineRest(f extFolder) {
 		}
 		off, size := int64(le.Uint16(q[2:])), int64(le.Uint32(q[8:]))
 		if q[1] == 7 && string(q[16:16+int(q[0])]) == "data" && off+size <= int64(len(base)) {
-			w.block(base[off:off+size], f)
+			w.block(base[off:off+size], path, f)
 			return
 		}
 		q = q[n:]
@@ -357,7 +367,7 @@ func (w *extWalk) inlineRest(f extFolder) {
 }
 
 // block reads the entries of one block of a folder.
-func (w *extWalk) block(p []byte, f extFolder) {
+func (w *extWalk) block(p []byte, path string, f extFolder) {
 	le := binary.LittleEndian
 	for len(p) >= 8 && !w.done {
 		number, size, n := int64(le.Uint32(p)), int(le.Uint16(p[4:])), int(p[6])
@@ -366,7 +376,7 @@ func (w *extWalk) block(p []byte, f extFolder) {
 		}
 		if number != 0 && n > 0 && 8+n <= size {
 			if name := string(p[8 : 8+n]); name != "." && name != ".." {
-				w.child(number, join(f.path, strings.ToValidUTF8(name, "\uFFFD")), f.depth+1)
+				w.child(number, join(path, strings.ToValidUTF8(name, "\uFFFD")), f.depth+1)
 			}
 		}
 		p = p[size:]
@@ -406,7 +416,7 @@ func (w *extWalk) orphans() {
 					return
 				}
 				number := g*e.inodes + k + 1
-				if number < extFirstFile || !e.r.near(p, e.at(d.inodeTable)+k*e.inodeSize, T1) {
+				if number < extFirstFile || !e.near(p, e.at(d.inodeTable)+k*e.inodeSize) {
 					continue
 				}
 				i := parseExtInode(p)
@@ -422,9 +432,11 @@ func (w *extWalk) orphans() {
 
 // lists goes through the folders that are still to be listed.
 func (w *extWalk) lists() {
-	for len(w.todo) > 0 && !w.done && !w.e.r.spent() {
-		f := w.todo[len(w.todo)-1]
-		w.todo = w.todo[:len(w.todo)-1]
-		w.list(f)
+	for !w.done && !w.e.r.spent() {
+		path, f, ok := w.todo.pop()
+		if !ok {
+			return
+		}
+		w.list(path, f)
 	}
 }

@@ -222,17 +222,19 @@ func (f *fat) chain(first, size int64) (pieces []Piece, lost bool) {
 // fatFolder is a folder that is still to be listed.
 type fatFolder struct {
 	first int64 // 0 is the root of FAT12 and FAT16
-	path  string
 	depth int
 }
 
 func (f *fat) walk(yield func(*File) bool) (lost Lost) {
 	f.mapped = 2*f.r.size + 1<<20
 	seen := map[int64]bool{f.root: true}
-	todo := []fatFolder{{first: f.root}}
-	for len(todo) > 0 && !f.r.spent() {
-		d := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	var todo backlog[fatFolder]
+	todo.push("", fatFolder{first: f.root})
+	for !f.r.spent() {
+		folder, d, ok := todo.pop()
+		if !ok {
+			break
+		}
 		pieces := []Piece{{0, f.rootAt, f.rootLen}}
 		cutShort := false
 		if f.bits == 32 || d.first != 0 {
@@ -242,16 +244,18 @@ func (f *fat) walk(yield func(*File) bool) (lost Lost) {
 			lost.Records++
 		}
 		size := placed(pieces, 1<<62)
-		if !yield(&File{Path: d.path, Size: size, Valid: size, Pieces: pieces, Dir: true}) {
+		if !yield(&File{Path: folder, Size: size, Valid: size, Pieces: pieces, Dir: true}) {
 			return lost
 		}
 		more := true
 		unread := f.entries(pieces, func(e fatEntry) bool {
-			path := join(d.path, e.name)
+			path := join(folder, e.name)
 			if e.folder {
-				if e.first >= 2 && !seen[e.first] && d.depth < maxDepth && len(seen) < maxFolders {
-					seen[e.first] = true
-					todo = append(todo, fatFolder{e.first, path, d.depth + 1})
+				if e.first >= 2 && !seen[e.first] {
+					if d.depth >= maxDepth || len(seen) >= maxFolders || !todo.push(path, fatFolder{e.first, d.depth + 1}) {
+						lost.Records++
+					}
+					seen[e.first] = len(seen) < maxFolders
 				}
 				return true
 			}

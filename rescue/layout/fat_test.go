@@ -119,6 +119,7 @@ func TestFATAgreesWithItsOwnTools(t *testing.T) {
 			sameFiles(t, got, want)
 			damageIsExact(t, path, data, 0, want, func(path string) tree { return fatRead(t, path) })
 			converges(t, data)
+			nothingIsLostInSilence(t, data, 0, want)
 		})
 	}
 }
@@ -188,6 +189,7 @@ func TestExFATAgreesWithItsOwnTools(t *testing.T) {
 				return files
 			})
 			converges(t, data)
+			nothingIsLostInSilence(t, data, 0, want)
 		})
 	}
 }

@@ -62,6 +62,7 @@ func TestHFSAgreesWithWhatMadeIt(t *testing.T) {
 	}
 	sameFiles(t, got, want)
 	converges(t, data)
+	nothingIsLostInSilence(t, data, 0, want)
 	t.Run("damage", func(t *testing.T) {
 		need(t, "sleuthkit", "tsk_recover")
 		damageIsExact(t, path, data, 0, want, func(path string) tree {

@@ -296,7 +296,7 @@ func (n *ntfs) list(each func(int64, record)) {
 }
 
 // maxLost is how many lost records are looked up by name.
-const maxLost = 1 << 20
+const maxLost = 1 << 18
 
 // scan gives every record in use, in order, and the number of each that cannot be read.
 func (n *ntfs) scan(yield func(int64, record) bool, lost func(int64)) {

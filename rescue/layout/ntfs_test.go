@@ -1,8 +1,14 @@
 package layout
 
 import (
+	"bytes"
+	"encoding/binary"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -53,6 +59,102 @@ func TestNTFSAgreesWithItsOwnTools(t *testing.T) {
 				})
 			}
 			converges(t, data)
+			if cluster <= 65536 {
+				nothingIsLostInSilence(t, data, 0, want)
+			}
 		})
 	}
+}
+
+// A file in so many pieces that its runlist needs records of its own, which an
+// attribute list names.
+func TestNTFSFileInThousandsOfPieces(t *testing.T) {
+	need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g", "ntfsinfo")
+	needRoot(t)
+	path := blank(t, 48)
+	run(t, "mkfs.ntfs", "-q", "-F", "-f", path)
+	want := tree{}
+	mounted(t, func(dir string) { run(t, "ntfs-3g", path, dir) }, func(dir string) {
+		// Files of one cluster, every second given back: what fills the disk then has no
+		// other room.
+		for i := range 8000 {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), bytes.Repeat([]byte{byte(i)}, 4096), 0o644); err != nil {
+				break // full
+			}
+		}
+		for i := 0; i < 8000; i += 2 {
+			_ = os.Remove(filepath.Join(dir, strconv.Itoa(i)))
+		}
+		f, err := os.Create(filepath.Join(dir, "a.bin"))
+		for i := 0; err == nil; i++ {
+			block := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 2048)
+			_, err = f.Write(block)
+		}
+		f.Close()
+		want = collect(t, dir)
+	})
+	data := load(t, path)
+	v := &image{data: data}
+	l := scanned(t, v, Options{})
+	got, lost := listing(t, v, l, 0)
+	sameFiles(t, got, want)
+	if lost.Records != 0 {
+		t.Errorf("%d records lost of a whole volume", lost.Records)
+	}
+	said := run(t, "ntfsinfo", "-f", "-F", "a.bin", path)
+	m := regexp.MustCompile(`Dumping Inode (\d+)`).FindStringSubmatch(said)
+	if m == nil || !strings.Contains(said, "$ATTRIBUTE_LIST") {
+		t.Fatal("a.bin has no attribute list")
+	}
+	base, _ := strconv.ParseUint(m[1], 10, 64)
+	most := 0
+	var records []int64 // sectors of the records that extend a.bin's
+	_, _ = l.Volumes[0].Walk(t.Context(), func(f *File) bool {
+		if f.Path == "a.bin" {
+			most = len(f.Pieces)
+		}
+		return true
+	})
+	if most < 2000 {
+		t.Fatalf("%d pieces", most)
+	}
+	for s := int64(0); s < int64(len(data)/512); s += 2 {
+		if string(data[s*512:s*512+4]) == "FILE" && binary.LittleEndian.Uint64(data[s*512+32:])&ntfsNumber == base {
+			records = append(records, s)
+		}
+	}
+	if len(records) < 3 {
+		t.Fatalf("%d records extend others", len(records))
+	}
+	damaged := 0
+	for _, s := range records {
+		v := holed(data, s)
+		l := scanned(t, v, Options{})
+		hurt := map[string]Damage{}
+		report, err := l.Damaged(t.Context(), v.missing, 512, func(d Damage) bool {
+			hurt[d.Path] = d
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, d := range hurt {
+			if d.Lost == 0 || d.Lost > d.Size {
+				t.Errorf("without the record at %d: %s: %+v", s, name, d)
+			}
+		}
+		if len(hurt) == 0 { // one that places nothing: the full disk left it over
+			got, _ := listing(t, v, l, 0)
+			sameFiles(t, got, want)
+			continue
+		}
+		damaged++
+		if len(hurt) != 1 || report.Damaged != 1 {
+			t.Errorf("without the record at %d: %v, %+v", s, hurt, report)
+		}
+	}
+	if damaged < 2 {
+		t.Errorf("%d records place something", damaged)
+	}
+	converges(t, data)
 }

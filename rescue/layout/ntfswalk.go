@@ -47,12 +47,13 @@ func (n *ntfs) files(number int64, rec record, yield func(*File) bool) bool {
 	system := number < ntfsUser || strings.HasPrefix(path, "$Extend/")
 	if rec.folder {
 		p, lost := n.pieces(all, attrIndexAllocation, "$I30")
-		f := File{Path: path, Pieces: p, Dir: true, System: system && number != ntfsRoot, Lost: lost * n.cluster}
+		f := File{Path: path, Pieces: p, Dir: true, System: system && number != ntfsRoot}
 		for _, a := range all {
 			if a.kind == attrIndexAllocation && a.name == "$I30" && a.firstVCN == 0 {
 				f.Size, f.Valid = a.size, a.size
 			}
 		}
+		f.Lost = n.unplaced(all, attrIndexAllocation, "$I30", f.Size, lost, gone)
 		return yield(&f)
 	}
 	done := map[string]bool{}
@@ -94,18 +95,23 @@ func (n *ntfs) content(all []attribute, first attribute, path string, name fileN
 	if f.Packed {
 		f.Valid = f.Size
 	}
+	f.Lost = n.unplaced(all, attrData, first.name, f.Size, lost, gone)
+	return f
+}
+
+// unplaced is how many bytes of a content have no place: in lost clusters between its
+// segments, and, when records of the file are gone, behind the last one.
+func (n *ntfs) unplaced(all []attribute, kind uint32, name string, size, lost, gone int64) int64 {
 	end := int64(0) // clusters that a segment speaks for
 	for _, a := range all {
-		if a.kind == attrData && a.name == first.name && a.nonresident {
+		if a.kind == kind && a.name == name && a.nonresident {
 			end = max(end, a.lastVCN+1)
 		}
 	}
-	if want := (f.Size + n.cluster - 1) / n.cluster; gone > 0 && end < want {
+	if want := (size + n.cluster - 1) / n.cluster; gone > 0 && end < want {
 		lost += want - end
 	}
-	f.Lost = min(lost, n.clusters) * n.cluster
-	f.Lost = min(f.Lost, f.Size)
-	return f
+	return min(min(lost, n.clusters)*n.cluster, size)
 }
 
 // nameLost looks the lost records up in the folders, and returns how many it found.

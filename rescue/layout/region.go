@@ -1,18 +1,22 @@
 package layout
 
-import "slices"
+import (
+	"slices"
+
+	"salvor/rescue"
+)
 
 // Tier is how much a range is worth to the customer: the lower, the sooner it is read.
-type Tier uint8
+type Tier = rescue.Tier
 
-// The tiers.
+// The tiers by their short names.
 const (
-	T0 Tier = iota // partition tables, boot sectors, superblocks and their backups
-	T1             // file-system metadata: MFT, bitmaps, FATs, inode tables, catalogs, folders
-	T2             // the user's files
-	T3             // anything else that is allocated, or of which nothing is known
-	T4             // allocated, and made anew by an operating system: page files, swap, caches
-	T5             // free space
+	T0 = rescue.TierTables   // partition tables, boot sectors, superblocks and their backups
+	T1 = rescue.TierMetadata // MFT, bitmaps, FATs, inode tables, catalogs, folders
+	T2 = rescue.TierUser     // the user's files
+	T3 = rescue.TierOther    // anything else that is allocated, or of which nothing is known
+	T4 = rescue.TierRebuild  // allocated, and made anew by an operating system: page files, swap, caches
+	T5 = rescue.TierFree     // free space
 )
 
 // Region is a range of the disk and its tier.
@@ -80,4 +84,41 @@ func cut(regions []Region, e Extent) []Region {
 		}
 	}
 	return out
+}
+
+// Plan gives [Layout.Regions] and [Layout.First] as the planner takes them: in
+// sectors of that many bytes. A sector that two regions share has the lower tier.
+func (l *Layout) Plan(sector int64) (regions, first []rescue.Region) {
+	for _, r := range l.Regions {
+		regions = appendSectors(regions, r.Extent, sector, r.Tier)
+	}
+	for _, e := range l.First {
+		first = appendSectors(first, e, sector, T2)
+	}
+	return regions, first
+}
+
+func appendSectors(out []rescue.Region, e Extent, sector int64, t Tier) []rescue.Region {
+	from, end := e.First/sector, (e.End()+sector-1)/sector
+	for len(out) > 0 {
+		last := &out[len(out)-1]
+		if from < last.End() && t >= last.Tier {
+			from = last.End()
+		}
+		if from >= last.End() {
+			break
+		}
+		if last.Sectors = from - last.First; last.Sectors > 0 {
+			break
+		}
+		out = out[:len(out)-1]
+	}
+	if from >= end {
+		return out
+	}
+	if n := len(out); n > 0 && out[n-1].Tier == t && out[n-1].End() == from {
+		out[n-1].Sectors += end - from
+		return out
+	}
+	return append(out, rescue.Region{First: from, Sectors: end - from, Tier: t})
 }

@@ -249,6 +249,12 @@ func (s *scan) regions(l *Layout) []Region {
 		out = append(out, Region{s.all, base})
 	}
 	for _, t := range []Tier{T3, T4, T2, T1, T0} {
+		if t <= T1 {
+			// What the parsers wait for is metadata, whatever lies there.
+			for _, e := range s.wanted.tiers[t].extents() {
+				s.tiers[t].add(e)
+			}
+		}
 		out = paint(out, s.tiers[t].extents(), t)
 	}
 	return out

@@ -75,6 +75,16 @@ func (s *stream) near(p []byte, off int64) bool {
 	return len(p) == 0
 }
 
+// place is the byte of the volume where a byte of the content lies.
+func (s *stream) place(off int64) (int64, bool) {
+	for _, x := range s.pieces {
+		if off >= x.Off && off < x.Off+x.Len {
+			return x.First + off - x.Off, true
+		}
+	}
+	return 0, false
+}
+
 // pieceList builds a file's pieces. It refuses more content than the volume has
 // room for, which is how a circle in the metadata shows.
 type pieceList struct {
@@ -87,7 +97,7 @@ func (l *pieceList) add(p Piece) bool {
 	if p.Len <= 0 {
 		return true
 	}
-	if p.Len > l.room {
+	if p.Len > l.room || len(l.pieces) >= maxPieces {
 		return false
 	}
 	l.room -= p.Len
@@ -183,7 +193,42 @@ const (
 	maxFolders = 2 << 20   // folders remembered; what lies in others has the parent "?"
 	maxNames   = 256 << 20 // bytes of their names
 	maxDepth   = 255       // folders in each other
+	maxPieces  = 4 << 20   // of one file
 )
+
+// backlog holds folders that are still to be listed, with their paths.
+type backlog[T any] struct {
+	list  []waiting[T]
+	bytes int // of paths
+}
+
+type waiting[T any] struct {
+	path   string
+	folder T
+}
+
+// push remembers a folder; false when there are too many.
+func (b *backlog[T]) push(path string, folder T) bool {
+	if len(b.list) >= maxFolders || b.bytes+len(path) > maxNames {
+		return false
+	}
+	b.bytes += len(path)
+	b.list = append(b.list, waiting[T]{path, folder})
+	return true
+}
+
+// pop gives the folder that was pushed last.
+func (b *backlog[T]) pop() (string, T, bool) {
+	n := len(b.list) - 1
+	if n < 0 {
+		var none T
+		return "", none, false
+	}
+	w := b.list[n]
+	b.list = b.list[:n]
+	b.bytes -= len(w.path)
+	return w.path, w.folder, true
+}
 
 // folders remembers the names of folders by number, for file systems whose files
 // name their parent.
