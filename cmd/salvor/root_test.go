@@ -294,3 +294,63 @@ func (b *bench) acknowledgedIsThereIn(dir string) {
 		}
 	})
 }
+
+// loopDevice attaches a file as a block device.
+func loopDevice(t *testing.T, path string) string {
+	t.Helper()
+	needRoot(t)
+	dev := tool(t, "losetup", "--find", "--show", path)
+	t.Cleanup(func() { tool(t, "losetup", "--detach", dev) })
+	return dev
+}
+
+// TestDiskToDiskAndBack images a block device and restores it to another one, which is
+// overwritten only by its own name, and never while it is too small or mounted.
+func TestDiskToDiskAndBack(t *testing.T) {
+	needRoot(t)
+	b := newBench(t, 4<<20)
+	source := loopDevice(t, b.source)
+	image := []string{"image", source, "--customer", "An Peeters", "--purpose", "transfer", "--agreed", "--keep", "9d"}
+	b.must(image...)
+	if got := tool(t, "blockdev", "--getro", source); got != "0" {
+		t.Errorf("the read-only flag of the source is %s afterwards", got)
+	}
+	restore := func(target, serial string) (int, string) {
+		return b.run("restore", "T1-2026-0001", target, "--identity", b.identity, "--reason", "test", "--confirm-serial", serial)
+	}
+	file := filepath.Join(b.dir, "target.img")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 5<<20)); err != nil {
+		t.Fatal(err)
+	}
+	target := loopDevice(t, file)
+	if code, out := restore(target, "another"); code != ui.Refused {
+		t.Fatalf("another serial number: exit status %d\n%s", code, out)
+	}
+	if content, err := os.ReadFile(file); err != nil || bytes.Count(content, []byte{0}) != len(content) {
+		t.Fatalf("a refused restore wrote to the disk: %v", err)
+	}
+	if code, out := b.run("restore", "T1-2026-0001", target, "--identity", b.identity, "--reason", "test"); code != ui.Usage {
+		t.Fatalf("no terminal and no serial number: exit status %d\n%s", code, out)
+	}
+	if code, out := restore(target, filepath.Base(target)); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, out)
+	}
+	tool(t, "cmp", "--bytes", "4194304", b.source, target)
+
+	small := filepath.Join(b.dir, "small.img")
+	if err := errors.Join(os.WriteFile(small, nil, 0o600), os.Truncate(small, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	tiny := loopDevice(t, small)
+	if code, out := restore(tiny, filepath.Base(tiny)); code != ui.Refused {
+		t.Fatalf("too small: exit status %d\n%s", code, out)
+	}
+	_, mnt, _ := mountLoop(t, 16<<20, "mkfs.ext4", "-q", "-F")
+	mounted := tool(t, "findmnt", "--noheadings", "--output", "SOURCE", mnt)
+	if code, out := restore(mounted, filepath.Base(mounted)); code != ui.Refused {
+		t.Fatalf("mounted target: exit status %d\n%s", code, out)
+	}
+	if code, out := b.run("image", mounted, "--customer", "Jo", "--purpose", "crash", "--agreed"); code != ui.Refused {
+		t.Fatalf("mounted source: exit status %d\n%s", code, out)
+	}
+}
