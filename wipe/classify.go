@@ -188,7 +188,7 @@ func classifyMedia(e Evidence, c *Class) MediaClass {
 	for _, f := range e.Files {
 		v.file(e.Vault, f)
 	}
-	if e.Strays != 0 {
+	if e.Strays != 0 || e.Left != 0 {
 		v.atMost(MediaNotAssured, BecauseStrays)
 	}
 	if e.Residue.Found != 0 {
@@ -213,6 +213,9 @@ func (v *verdict) file(p Place, f FileEvidence) {
 		v.atMost(MediaFailed, BecauseRawDiffers)
 	}
 
+	if f.Restored {
+		v.atMost(MediaNotAssured, BecauseChanged)
+	}
 	if !x.PastCache {
 		v.atMost(MediaNotAssured, BecauseCached)
 	}
@@ -269,7 +272,7 @@ func (v *verdict) places(m Map) {
 
 func classifyKeys(e Evidence, c *Class) KeyClass {
 	k := e.KeyFacts
-	var destroyed, proved int
+	var destroyed, proved, restored int
 	for _, f := range e.Keys {
 		v := verdict{media: MediaRaw}
 		v.file(e.Keystore, f)
@@ -278,6 +281,9 @@ func classifyKeys(e Evidence, c *Class) KeyClass {
 		}
 		if v.media == MediaRaw {
 			proved++
+		}
+		if f.Restored {
+			restored++
 		}
 	}
 	switch {
@@ -297,13 +303,13 @@ func classifyKeys(e Evidence, c *Class) KeyClass {
 		{k.Expected <= 0, BecauseNoRecord},
 		{k.Elsewhere != 0, BecauseElsewhere},
 		{k.Missing != 0, BecauseKeysMissing},
-		{k.Changed != 0, BecauseKeysChanged},
+		{k.Changed != 0 || restored != 0, BecauseKeysChanged},
 		{k.Sessions != 0, BecauseSessions},
 		{len(e.Keys) != k.Expected-k.Elsewhere-k.Missing+k.Unrecorded, BecauseCount},
 		{destroyed != len(e.Keys), BecauseKeyFailed},
 		{proved != destroyed, BecauseKeyStorage},
 		{flash(e.Keystore), BecauseFlash},
-		{k.Attempt == KeyLeft, BecauseKeyLeft},
+		{k.Attempt == KeyLeft || k.Strays != 0 || e.KeysLeft != 0, BecauseKeyLeft},
 		{k.Attempt != KeyLeft && k.Attempt != Shut, BecauseNotTried},
 		{e.Residue.Keys != 0, BecauseKeyResidue},
 	} {

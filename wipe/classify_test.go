@@ -75,7 +75,7 @@ var (
 // classes, written down a second time as plain conditions.
 func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 	sizes := []int{
-		len(allKinds), len(allStages) + 4 /* missing, lost, strays, residue */, 2 /* changed */, 2 /* written */, 2 /* unwritten */, 3, /* equal */
+		len(allKinds), len(allStages) + 5 /* missing, lost, strays, residue, left */, 3 /* changed, restored */, 2 /* written */, 2 /* unwritten */, 3, /* equal */
 		2 /* different */, 2 /* unreadable */, 2 /* past cache */, 5 /* raw */, 2 /* before known */, 4, /* after */
 		2*len(doubts) - 1, 2, /* snapshots */
 	}
@@ -90,6 +90,8 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 			e.Strays = 1
 		case 3:
 			e.Residue.Found = 1
+		case 4:
+			e.Left = 1
 		default:
 			e.Stage = allStages[c[1]]
 		}
@@ -101,6 +103,7 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 			Unreadable: 512 * int64(c[7]),
 			PastCache:  c[8] == 1,
 		}}
+		f.Restored = c[2] == 2
 		if c[2] == 1 {
 			f.Change = Truncated
 		}
@@ -143,7 +146,7 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 		rawRead, rawWrong := c[9] == 1, c[9] >= 2
 		failed := !finished || c[2] == 1 || !everyByte || rawWrong || e.Missing == 1 || e.Lost == 1
 		samePlace := c[10] == 1 && c[11] == 1
-		doubt := c[8] == 0 || c[13] == 1 || e.Strays == 1 || e.Residue.Found == 1 ||
+		doubt := c[8] == 0 || c[13] == 1 || e.Strays == 1 || e.Left == 1 || c[2] == 2 || e.Residue.Found == 1 ||
 			c[12] > 0 && (c[12] < len(doubts) || f.After != nil)
 		var want MediaClass
 		switch {
@@ -203,11 +206,12 @@ func TestClassOfMediaIsThatOfItsWorstFile(t *testing.T) {
 
 // TestClassifyOfKeysNeverClaimsMoreThanWasShown does the same for the keys.
 func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
-	// What became of up to two key files: proved, overwritten without proof, failed.
+	// What became of up to two key files: proved, overwritten without proof, failed,
+	// put back and destroyed once more.
 	var fates [][]int
-	for a := range 3 {
+	for a := range 4 {
 		fates = append(fates, []int{a})
-		for b := range 3 {
+		for b := range 4 {
 			fates = append(fates, []int{a, b})
 		}
 	}
@@ -215,7 +219,7 @@ func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
 	attempts := []Attempt{NotTried, Shut, KeyLeft, Opened, "nonsense"}
 	turns := []Answer{NotKnown, Yes, No}
 	sizes := []int{len(fates), 4 /* expected */, 2 /* elsewhere */, 2 /* missing */, 2 /* changed */, 2, /* unrecorded */
-		2 /* sessions */, len(attempts), len(turns), 2 /* virtual */, 2 /* snapshots */, 2 /* residue */, len(allKinds)}
+		2 /* sessions */, len(attempts), len(turns), 2 /* virtual */, 2 /* snapshots */, 2 /* residue */, len(allKinds), 3 /* strays, left */}
 	each(t, sizes, func(c []int) (string, bool) {
 		fate := fates[c[0]]
 		e := Evidence{
@@ -223,6 +227,12 @@ func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
 			Keystore: Place{Kind: allKinds[c[12]], Rotating: turns[c[8]]},
 			KeyFacts: KeyFacts{Expected: c[1], Elsewhere: c[2], Missing: c[3], Changed: c[4], Unrecorded: c[5], Sessions: c[6], Attempt: attempts[c[7]]},
 			Residue:  ResidueFacts{Keys: c[11]},
+		}
+		switch c[13] {
+		case 1:
+			e.KeyFacts.Strays = 1
+		case 2:
+			e.KeysLeft = 1
 		}
 		if c[9] == 1 {
 			e.Keystore.Virtual = []string{"loop"}
@@ -241,13 +251,16 @@ func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
 			case 2:
 				f.Facts.Different = 1
 				failed++
+			case 3:
+				f.Restored = true
+				unproved++
 			}
 			e.Keys = append(e.Keys, f)
 		}
 
 		none := len(fate) == failed || attempts[c[7]] == Opened
 		spinning := turns[c[8]] == Yes || turns[c[8]] == NotKnown && c[9] == 1
-		complete := failed == 0 && unproved == 0 && c[1] > 0 && c[2]+c[3]+c[4]+c[6]+c[11] == 0 &&
+		complete := failed == 0 && unproved == 0 && c[1] > 0 && c[2]+c[3]+c[4]+c[6]+c[11]+c[13] == 0 &&
 			len(fate) == c[1]-c[2]-c[3]+c[5] && attempts[c[7]] == Shut && spinning && c[10] == 0 && allKinds[c[12]] == InPlace
 		want := KeyPartial
 		switch {

@@ -18,7 +18,7 @@ func look(d *dir, f *FileJob) (bool, error) {
 		f.Change = Gone
 		return false, nil
 	}
-	id, err := d.stat(f.Name)
+	id, err := d.stat(f.name())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Change = Gone
@@ -32,7 +32,7 @@ func look(d *dir, f *FileJob) (bool, error) {
 	switch {
 	case id.links != 1:
 		f.Change = Linked
-	case id.size < f.Size:
+	case id.size < f.Size && !f.Once:
 		f.Change = Truncated
 	case id.size > max(f.Size, f.End):
 		f.Change = Grown
@@ -41,11 +41,37 @@ func look(d *dir, f *FileJob) (bool, error) {
 }
 
 // overwrite puts the stream over every file, from where an earlier run stopped.
+//
+// The keys come first here too: one that an earlier run could not erase, and one
+// that was put back since.
 func (r *run) overwrite(ctx context.Context) error {
-	var total, done int64
-	again := false
+	if err := r.surveyKeys(); err != nil {
+		return err
+	}
+	again, restored := false, false
 	for i := range r.job.Keys {
-		again = again || r.failed(r.keySite.Place, &r.job.Keys[i])
+		f := &r.job.Keys[i]
+		if r.failed(r.keySite.Place, f) {
+			again = true
+			continue
+		}
+		if f.tried || f.at == "" {
+			continue
+		}
+		held, err := r.keyHolds(f)
+		if err != nil {
+			return &FileError{f.Name, explain(err)}
+		}
+		if !held {
+			f.Restored = true
+			f.anew()
+			again, restored = true, true
+		}
+	}
+	if restored {
+		if err := r.save(ctx); err != nil {
+			return err
+		}
 	}
 	if again {
 		if err := r.destroyKeys(ctx); err != nil {
@@ -53,14 +79,25 @@ func (r *run) overwrite(ctx context.Context) error {
 		}
 	}
 	for i := range r.job.Files {
-		f := &r.job.Files[i]
-		if f.Read && r.failed(r.site.Place, f) {
+		if f := &r.job.Files[i]; f.Read && r.failed(r.site.Place, f) {
 			// An earlier run could not overwrite it, or did not find it
 			// overwritten: all of it again.
-			f.Done, f.Bad, f.Read, f.Facts, f.After = 0, nil, false, Facts{}, nil
+			f.anew()
 		}
+	}
+	return r.coverFiles(ctx)
+}
+
+// coverFiles overwrites every file that was not read back yet.
+func (r *run) coverFiles(ctx context.Context) error {
+	var total, done int64
+	for _, f := range r.job.Files {
 		total += f.Alloc
-		done += min(f.Done, f.Alloc)
+		if f.Read {
+			done += f.Alloc
+		} else {
+			done += min(f.Done, f.Alloc)
+		}
 	}
 	r.report("overwrite", done, total)
 	for i := range r.job.Files {
@@ -74,6 +111,9 @@ func (r *run) overwrite(ctx context.Context) error {
 		if err := r.save(ctx); err != nil {
 			return err
 		}
+	}
+	if r.dir == nil {
+		return nil
 	}
 	if err := r.syncDir(r.dir); err != nil {
 		return fmt.Errorf("flush the directory of the image: %w", explain(err))
@@ -101,7 +141,7 @@ func (r *run) cover(ctx context.Context, d *dir, s *site, f *FileJob, what strin
 	f.Map.worsen(l.Map)
 	f.Bad = slices.DeleteFunc(f.Bad, func(b Span) bool { return b.Off >= f.Done })
 
-	h, err := d.openHandle(f.Name, true, r.before)
+	h, err := d.openHandle(f.name(), true, r.before)
 	if err != nil {
 		return explain(err)
 	}
@@ -125,7 +165,7 @@ func (r *run) cover(ctx context.Context, d *dir, s *site, f *FileJob, what strin
 		budget: &r.budget,
 		alive:  s.alive,
 		durable: func(to int64) error {
-			r.tell(what, to-f.Done)
+			r.tell(what, between(l.spans, f.Done, to))
 			f.Done = to
 			return r.save(ctx)
 		},
@@ -141,14 +181,14 @@ func (r *run) cover(ctx context.Context, d *dir, s *site, f *FileJob, what strin
 	if err != nil {
 		return explain(err)
 	}
-	r.tell(what, f.End-f.Done)
+	r.tell(what, between(l.spans, f.Done, f.End))
 	f.Done = f.End
 	return nil
 }
 
 // mapNow asks where the file's bytes lie at this moment.
 func (r *run) mapNow(d *dir, s *site, f *FileJob) (layout, int64, error) {
-	file, id, err := d.open(f.Name, unix.O_RDONLY)
+	file, id, err := d.open(f.name(), unix.O_RDONLY)
 	if err != nil {
 		return layout{}, 0, explain(err)
 	}
@@ -182,6 +222,14 @@ func (s *site) alive() error {
 // readBack compares every byte of every file with the stream, and ends with
 // ErrNotErased when that does not show everything overwritten.
 func (r *run) readBack(ctx context.Context) error {
+	if err := r.verifyFiles(ctx); err != nil {
+		return err
+	}
+	return r.erased()
+}
+
+// verifyFiles reads back every file that was not yet.
+func (r *run) verifyFiles(ctx context.Context) error {
 	var total, done int64
 	for _, f := range r.job.Files {
 		total += f.Alloc
@@ -202,6 +250,12 @@ func (r *run) readBack(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// erased returns ErrNotErased when some byte is not shown to be overwritten, unless
+// the job is to end at any price.
+func (r *run) erased() error {
 	if r.o.UnlinkFailed {
 		return nil
 	}
@@ -229,7 +283,7 @@ func (r *run) failed(p Place, f *FileJob) bool {
 // where its places are known and have not changed. It does so while the file
 // still exists, so that the blocks cannot belong to anything else.
 func (r *run) verify(ctx context.Context, d *dir, s *site, f *FileJob, what string) error {
-	f.Facts, f.After = Facts{}, nil
+	f.Facts, f.After, f.tried = Facts{}, nil, true
 	there, err := look(d, f)
 	if err != nil {
 		return err
@@ -238,7 +292,7 @@ func (r *run) verify(ctx context.Context, d *dir, s *site, f *FileJob, what stri
 		f.Read = true
 		return nil
 	}
-	h, err := d.openHandle(f.Name, false, r.before)
+	h, err := d.openHandle(f.name(), false, r.before)
 	if err != nil {
 		return explain(err)
 	}
@@ -274,13 +328,22 @@ func (r *run) verify(ctx context.Context, d *dir, s *site, f *FileJob, what stri
 		facts.Unwritten += b.Len
 	}
 	facts.Written = f.Alloc - facts.Unwritten
-	f.Facts, f.Read = facts, true
+	f.Facts, f.Read, f.Seen = facts, true, h.id.change
+	f.Once = f.Once || !r.failed(s.Place, f)
 	return nil
 }
 
 // unsure: the block device does not show the content at the mapped places, or not
 // yet, so that reading it would prove nothing either way.
 func (m Map) unsure() bool { return m.Shared || m.Encoded || m.Inline || m.Journal }
+
+// between counts the bytes of spans from one offset to another.
+func between(spans []Span, from, to int64) (n int64) {
+	for _, s := range spans {
+		n += max(0, min(s.Off+s.Len, to)-max(s.Off, from))
+	}
+	return n
+}
 
 // within cuts spans at end.
 func within(spans []Span, end int64) []Span {

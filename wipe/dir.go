@@ -26,6 +26,7 @@ type inode struct {
 	birth  int64 // ns since 1970; 0 when the file system does not say
 	dev    uint64
 	mount  uint64
+	change int64 // time of the last change of content, size or names, ns since 1970
 	size   int64
 	links  uint32
 	mode   uint16
@@ -148,6 +149,7 @@ func (d *dir) statx(f *os.File, name string, flags int) (inode, error) {
 		number: s.Ino,
 		dev:    unix.Mkdev(s.Dev_major, s.Dev_minor),
 		mount:  s.Mnt_id,
+		change: s.Ctime.Sec*1e9 + int64(s.Ctime.Nsec),
 		size:   int64(s.Size),
 		links:  s.Nlink,
 		mode:   s.Mode,

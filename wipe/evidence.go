@@ -24,23 +24,30 @@ type Evidence struct {
 	Keys     []FileEvidence `json:"keys"`  // key files that were at hand
 	Files    []FileEvidence `json:"files"` // the image's files
 
-	Missing int          `json:"missing"` // files that should have been there
-	Lost    int64        `json:"lost"`    // bytes that the files were shorter than at the seal
-	Strays  int          `json:"strays"`  // files that salvor did not write, left alone
-	Residue ResidueFacts `json:"residue"`
+	Missing int   `json:"missing"` // files that should have been there
+	Lost    int64 `json:"lost"`    // bytes that the files were shorter than at the seal
+	Strays  int   `json:"strays"`  // files that salvor did not write, left alone
+	// Left and KeysLeft are how many files and directories were still in the
+	// image's directory and in that of its keys when everything was removed.
+	Left     int          `json:"left,omitempty"`
+	KeysLeft int          `json:"keys_left,omitempty"`
+	Residue  ResidueFacts `json:"residue"`
 
 	DirsRemoved []string `json:"dirs_removed"`
 }
 
 // Evidence is what the job has shown so far.
 func (j *Job) Evidence() Evidence {
-	return Evidence{
+	e := Evidence{
 		Job: j.ID, UUID: j.UUID, StreamKey: j.StreamKey, Stage: j.Stage, Begun: j.Begun, Ended: j.Ended,
 		Vault: j.Vault, Keystore: j.Keystore,
 		KeyFacts: j.KeyFacts, Keys: evidenceOf(j.Keys), Files: evidenceOf(j.Files),
 		Missing: j.Missing, Lost: j.Lost, Strays: len(j.StrayNames), Residue: j.Residue,
+		Left: j.Left, KeysLeft: j.KeysLeft,
 		DirsRemoved: slices.Clone(j.DirsRemoved),
 	}
+	e.KeyFacts.Strays = len(j.StrayKeys)
+	return e
 }
 
 func evidenceOf(files []FileJob) []FileEvidence {
@@ -54,7 +61,7 @@ func evidenceOf(files []FileJob) []FileEvidence {
 func (f *FileJob) evidence() FileEvidence {
 	return FileEvidence{
 		Name: f.Name, Bytes: f.Alloc, Before: f.Map, After: f.After, Facts: f.Facts,
-		Change: f.Change, Removed: f.Removed, Bad: slices.Clone(f.Bad),
+		Change: f.Change, Restored: f.Restored, Removed: f.Removed, Bad: slices.Clone(f.Bad),
 	}
 }
 
@@ -99,14 +106,17 @@ func Total(files []FileEvidence) Facts {
 
 // FileEvidence is what was seen of one file.
 type FileEvidence struct {
-	Name    string `json:"name"`
-	Bytes   int64  `json:"bytes"` // the whole allocation
-	Before  Map    `json:"before"`
-	After   *Map   `json:"after,omitempty"`
-	Facts   Facts  `json:"facts"`
-	Change  Change `json:"change,omitempty"`
-	Removed bool   `json:"removed"`
-	Bad     []Span `json:"bad,omitempty"`
+	Name   string `json:"name"`
+	Bytes  int64  `json:"bytes"` // the whole allocation
+	Before Map    `json:"before"`
+	After  *Map   `json:"after,omitempty"`
+	Facts  Facts  `json:"facts"`
+	Change Change `json:"change,omitempty"`
+	// Restored: it held something else again after it was read back, and was
+	// overwritten once more. So somebody has a copy.
+	Restored bool   `json:"restored,omitempty"`
+	Removed  bool   `json:"removed"`
+	Bad      []Span `json:"bad,omitempty"`
 }
 
 // Facts counts bytes of a file's allocation.
@@ -150,6 +160,10 @@ type KeyFacts struct {
 	Unrecorded int `json:"unrecorded,omitempty"` // found beside them, and destroyed as well
 	Sessions   int `json:"sessions,omitempty"`   // sessions that the segments name and no recorded copy belongs to
 
+	// Strays are files beside them that are not the job's, seen at any time since
+	// the plan and left alone. Each may be a key.
+	Strays int `json:"strays,omitempty"`
+
 	Attempt Attempt `json:"attempt,omitempty"`
 }
 
@@ -160,7 +174,7 @@ type Attempt string
 const (
 	NotTried Attempt = ""         // not made, or it could not be made
 	Shut     Attempt = "failed"   // no key file is left, and nothing opened the image
-	KeyLeft  Attempt = "key left" // something that looks like a key file is still there
+	KeyLeft  Attempt = "key left" // something that is or may be a key file is still there
 	Opened   Attempt = "opened"   // the image was opened
 )
 

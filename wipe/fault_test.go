@@ -292,8 +292,12 @@ func TestAttacksWhileTheContentIsOverwritten(t *testing.T) {
 			o.UnlinkFailed = true
 			e, err = Run(t.Context(), im.target, m.last(t), o)
 			check(t, err)
-			if got := Classify(e); got.Media != MediaFailed {
-				t.Errorf("at any price: %s", got.Media)
+			want := MediaFailed
+			if c.change == Grown {
+				want = MediaNotAssured // the next run overwrote what it had grown to
+			}
+			if got := Classify(e); rank(got.Media) > rank(want) {
+				t.Errorf("at any price: %s, want at most %s", got.Media, want)
 			}
 			if c.spared != "" {
 				if b, err := os.ReadFile(p); err != nil || string(b) != c.spared {

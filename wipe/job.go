@@ -48,8 +48,15 @@ type Job struct {
 	// They are left alone. The names are for the operator's eyes: they may hold
 	// personal data and never go into an attest.
 	StrayNames []string `json:"stray_names,omitempty"`
-	Missing    int      `json:"missing,omitempty"` // segments that should be there and are not
-	Lost       int64    `json:"lost,omitempty"`    // bytes that the files are shorter than at the seal
+	// StrayKeys are the same in the directory of the keys: each may be a key.
+	StrayKeys []string `json:"stray_keys,omitempty"`
+	// NoImage: there was no image when the erase was planned, and the caller said
+	// that it is to be ended all the same (Target.AcceptMissingImage).
+	NoImage  bool  `json:"no_image,omitempty"`
+	Missing  int   `json:"missing,omitempty"`   // segments that should be there and are not
+	Left     int   `json:"left,omitempty"`      // entries of the image's directory after the removal
+	KeysLeft int   `json:"keys_left,omitempty"` // entries of the directory of the keys after the removal
+	Lost     int64 `json:"lost,omitempty"`      // bytes that the files are shorter than at the seal
 
 	Markers []Marker     `json:"markers,omitempty"` // samples of the old content, for Options.Residue
 	Residue ResidueFacts `json:"residue,omitzero"`
@@ -85,7 +92,30 @@ type FileJob struct {
 	Facts  Facts  `json:"facts,omitzero"`
 	Change Change `json:"change,omitempty"`
 
+	// Seen is the inode's time of change, ns since 1970, when it was read back: a
+	// file that was touched since is read back again.
+	Seen int64 `json:"seen,omitempty"`
+	// Once: all of it was overwritten and read back at some time. What it lost
+	// since then was the stream.
+	Once bool `json:"once,omitempty"`
+	// Restored: after that it held something else, and was overwritten once more.
+	Restored bool `json:"restored,omitempty"`
+
 	Removed bool `json:"removed,omitempty"`
+
+	// What this run knows: the name under which the last listing found it, "" for
+	// none; its time of change then; and whether this run read it back.
+	at      string
+	changed int64
+	tried   bool
+}
+
+// name is the name under which a file is to be opened.
+func (f *FileJob) name() string {
+	if f.at != "" {
+		return f.at
+	}
+	return f.Name
 }
 
 // Span is a range of bytes of a file.

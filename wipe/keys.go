@@ -21,7 +21,10 @@ func (r *run) beginKeys(ctx context.Context) error {
 			return err
 		}
 	}
-	open := []watched{{r.dir, r.site.FS, r.job.Files}}
+	var open []watched
+	if r.dir != nil {
+		open = append(open, watched{r.dir, r.site.FS, r.job.Files})
+	}
 	if r.keyDir != nil {
 		open = append(open, watched{r.keyDir, r.keySite.FS, r.job.Keys})
 	}
@@ -65,27 +68,31 @@ func (r *run) unchanged() error {
 		}
 	}
 	// A new segment or key file means that somebody is still writing.
-	names, err := r.dir.names()
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if ours(n) && !planned(r.job.Files, n) {
-			return &FileError{n, fmt.Errorf("it is new: %w", ErrChanged)}
+	for _, part := range []struct {
+		d     *dir
+		files []FileJob
+		ours  func(string) bool
+	}{{r.dir, r.job.Files, r.job.ours}, {r.keyDir, r.job.Keys, keyName.MatchString}} {
+		if part.d == nil {
+			continue
 		}
-	}
-	if r.keyDir == nil {
-		return nil
-	}
-	if names, err = r.keyDir.names(); err != nil {
-		return err
-	}
-	for _, n := range names {
-		if keyName.MatchString(n) && !planned(r.job.Keys, n) {
-			return &FileError{n, fmt.Errorf("it is new: %w", ErrChanged)}
+		names, err := part.d.names()
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			if part.ours(n) && !planned(part.files, n) {
+				return &FileError{n, fmt.Errorf("it is new: %w", ErrChanged)}
+			}
 		}
 	}
 	return nil
+}
+
+// ours reports whether a name is one that salvor gives and that the plan did not
+// leave to be looked at by a person.
+func (j *Job) ours(name string) bool {
+	return ours(name) && !slices.Contains(j.StrayNames, name)
 }
 
 func planned(files []FileJob, name string) bool {
@@ -139,9 +146,19 @@ func (r *run) asPlanned(d *dir, f FileJob, key bool) error {
 // the image with what is left. All of them are overwritten before any is read
 // back, and an error with one does not spare the others.
 func (r *run) destroyKeys(ctx context.Context) error {
+	if err := r.coverKeys(ctx); err != nil {
+		return err
+	}
+	return r.attempt(ctx)
+}
+
+// coverKeys overwrites and reads back every key file that is not erased yet.
+func (r *run) coverKeys(ctx context.Context) error {
 	var total int64
-	for _, f := range r.job.Keys {
-		total += f.Alloc
+	for i := range r.job.Keys {
+		if f := &r.job.Keys[i]; !f.Read || r.failed(r.keySite.Place, f) {
+			total += 2 * f.Alloc // written, and read back
+		}
 	}
 	r.report("keys", 0, total)
 	var errs []error
@@ -150,7 +167,7 @@ func (r *run) destroyKeys(ctx context.Context) error {
 		if f.Read && !r.failed(r.keySite.Place, f) {
 			continue // by an earlier run
 		}
-		f.Done, f.Bad, f.Read, f.Facts = 0, nil, false, Facts{}
+		f.anew()
 		if err := r.cover(ctx, r.keyDir, &r.keySite, f, "keys"); err != nil {
 			errs = append(errs, &FileError{f.Name, err})
 		}
@@ -172,7 +189,7 @@ func (r *run) destroyKeys(ctx context.Context) error {
 			return &FileError{f.Name, err}
 		}
 	}
-	return r.attempt(ctx)
+	return nil
 }
 
 // attempt tries to open the image with what is left. Opening needs a key file
@@ -202,8 +219,11 @@ func (r *run) attempt(ctx context.Context) error {
 	return nil
 }
 
-// keyLeft looks at every file in the directory of the keys, whatever its name.
-func (r *run) keyLeft() (bool, error) {
+// keyLeft looks at everything in the directory of the keys, whatever its name. A
+// file of the job is left when it looks like a key. What is not the job's is
+// recorded, and counts as a key whatever it looks like: it may be one that was
+// packed or renamed, and a directory or a link could lead to one.
+func (r *run) keyLeft() (left bool, err error) {
 	d, err := openDir(r.t.Keystore, r.t.KeyDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -218,13 +238,16 @@ func (r *run) keyLeft() (bool, error) {
 	}
 	for _, n := range names {
 		id, err := d.stat(n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return false, err
 		}
-		if !id.regular() {
-			// A directory or a link could lead to a key: nobody can say that
-			// nothing is left.
-			return true, nil
+		if !slices.ContainsFunc(r.job.Keys, func(f FileJob) bool { return f.is(id) }) {
+			r.job.StrayKeys = union(r.job.StrayKeys, []string{n})
+			left = true
+			continue
 		}
 		f, _, err := d.open(n, unix.O_RDONLY)
 		if err != nil {
@@ -234,8 +257,8 @@ func (r *run) keyLeft() (bool, error) {
 		k, err := f.ReadAt(b[:], 0)
 		f.Close()
 		if looksLikeKey(b[:k]) || k == 0 && err != nil && sortError(err) == medium {
-			return true, nil
+			left = true
 		}
 	}
-	return false, nil
+	return left, nil
 }

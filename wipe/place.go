@@ -58,7 +58,7 @@ func siteOf(d *dir, above []string) (site, error) {
 		i = slices.IndexFunc(mounts, func(m mount) bool { return m.dev == d.id.dev })
 	}
 	if i < 0 {
-		return site{}, fmt.Errorf("find the file system: it is not among the mounts")
+		return site{}, fmt.Errorf("find the file system: it is not among the mounts: %w", ErrVanished)
 	}
 	s := site{mount: mounts[i]}
 	s.FS = s.mount.fs

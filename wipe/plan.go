@@ -47,8 +47,13 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 		return nil, err
 	}
 	d, err := openDir(t.Vault, t.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	gone := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case gone && !t.AcceptMissingImage:
 		return nil, fmt.Errorf("%s: %w", t.Dir, ErrMissing)
+	case gone:
+		// The storage is still worth telling.
+		d, err = openDir(t.Vault, ".")
 	}
 	if err != nil {
 		return nil, err
@@ -59,12 +64,17 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 		return nil, err
 	}
 	j.Vault = s.Place
-	seen, err := j.planFiles(ctx, t, d, &s)
+	var names []string
+	if !gone {
+		if names, err = d.names(); err != nil {
+			return nil, fmt.Errorf("list %s: %w", t.Dir, err)
+		}
+	}
+	seen, err := j.planFiles(ctx, t, d, &s, names)
 	if err != nil {
 		return nil, err
 	}
-
-	open := []watched{{d, s.FS, j.Files}}
+	var open []watched
 	k, err := openDir(t.Keystore, t.KeyDir)
 	switch {
 	case err == nil:
@@ -89,16 +99,37 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 	}
 
 	if !seen.identified && matched == 0 {
-		// Neither superblock nor segment nor key says whose this is.
-		return nil, fmt.Errorf("%s: nothing in it carries the image's mark: %w", t.Dir, ErrForeign)
+		if err := j.unmarked(t); err != nil {
+			return nil, err
+		}
 	}
+	j.NoImage = len(j.Files) == 0
 	if j.Vault.ReadOnly || len(j.Keys) > 0 && j.Keystore.ReadOnly {
 		return nil, fmt.Errorf("the file system is mounted read-only: %w", ErrReadOnly)
+	}
+	if !j.NoImage {
+		open = append(open, watched{d, s.FS, j.Files})
 	}
 	if err := idle(open...); err != nil {
 		return nil, err
 	}
 	return j, nil
+}
+
+// unmarked decides about a target of which neither superblock nor segment nor key
+// says whose it is. Nothing of it is destroyed, unless the caller said of the key
+// files that they are this image's; but an image that is missing on the caller's
+// word can be ended.
+func (j *Job) unmarked(t Target) error {
+	if !t.AcceptMissingImage || len(j.Keys) > 0 && !t.AcceptChangedKeys {
+		return fmt.Errorf("%s: nothing in it carries the image's mark: %w", t.Dir, ErrForeign)
+	}
+	for _, f := range j.Files {
+		j.StrayNames = append(j.StrayNames, f.Name)
+	}
+	j.Files = nil
+	j.Missing, j.Lost = t.Segments+1, t.Stored
+	return nil
 }
 
 func (t *Target) valid() error {
@@ -169,12 +200,8 @@ type sighting struct {
 	sessions   map[[16]byte]mark // the earliest segment of each
 }
 
-func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site) (sighting, error) {
+func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site, names []string) (sighting, error) {
 	seen := sighting{sessions: make(map[[16]byte]mark)}
-	names, err := d.names()
-	if err != nil {
-		return seen, fmt.Errorf("list %s: %w", t.Dir, err)
-	}
 	slices.Sort(names)
 	highest, segments, stored := -1, 0, int64(0)
 	for _, name := range names {
@@ -210,7 +237,7 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site) (sightin
 			segments++
 		}
 	}
-	if len(j.Files) == 0 {
+	if len(j.Files) == 0 && !t.AcceptMissingImage {
 		return seen, fmt.Errorf("%s is empty: %w", t.Dir, ErrMissing)
 	}
 	j.Lost = max(0, t.Stored-stored)
@@ -319,6 +346,7 @@ func (j *Job) planKeys(ctx context.Context, t Target, d *dir, s *site) error {
 		}
 		recorded := slices.ContainsFunc(t.ExpectedKeys, func(k KeyCopy) bool { return k.File == name && t.here(k) })
 		if !keyName.MatchString(name) && !recorded {
+			j.StrayKeys = append(j.StrayKeys, name)
 			continue
 		}
 		f, _, err := planFile(d, s, name)

@@ -12,27 +12,30 @@ import (
 )
 
 // remove takes away what was overwritten and verified. It runs at VERIFIED only,
-// may be repeated, and touches no inode but those of the job: whatever has taken
-// one of their names since is left.
-func (r *run) remove(ctx context.Context) error {
+// may be repeated, and touches no inode but those of the job, wherever lookAgain
+// found them: whatever has taken one of their names since is left. With resumed,
+// what is not there any more went in an earlier run.
+func (r *run) remove(ctx context.Context, resumed bool) error {
 	for _, part := range []struct {
 		d     *dir
+		s     *site
 		files []FileJob
-	}{{r.keyDir, r.job.Keys}, {r.dir, r.job.Files}} {
-		if part.d == nil {
-			// The whole directory went in an earlier run.
-			for i := range part.files {
-				part.files[i].Removed = true
-			}
-			continue
-		}
+	}{{r.keyDir, &r.keySite, r.job.Keys}, {r.dir, &r.site, r.job.Files}} {
 		for i := range part.files {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := r.removeFile(part.d, &part.files[i]); err != nil {
-				return &FileError{part.files[i].Name, explain(err)}
+			f := &part.files[i]
+			if part.d == nil || f.at == "" {
+				f.Removed = resumed && f.Change != Gone && f.Change != Replaced
+				continue
 			}
+			if err := r.removeFile(part.d, part.s, f); err != nil {
+				return &FileError{f.Name, explain(err)}
+			}
+		}
+		if part.d == nil {
+			continue
 		}
 		if err := r.syncDir(part.d); err != nil {
 			return fmt.Errorf("flush a directory: %w", explain(err))
@@ -41,46 +44,50 @@ func (r *run) remove(ctx context.Context) error {
 	return r.removeDirs()
 }
 
-// erasedName is the name under which an erased file waits for its removal: it
-// says nothing of what the file was.
-func erasedName(lane uint64) string { return fmt.Sprintf("erased-%08d", lane) }
+// erasedName is a name under which an erased file waits for its removal: it says
+// nothing of what the file was. Somebody may have taken the first ones.
+func erasedName(lane uint64, n int) string {
+	if n == 0 {
+		return fmt.Sprintf("erased-%08d", lane)
+	}
+	return fmt.Sprintf("erased-%08d-%d", lane, n)
+}
 
-func (r *run) removeFile(d *dir, f *FileJob) error {
-	if f.Change == Gone || f.Change == Replaced {
-		return nil // nothing of ours has this name
-	}
-	hidden := erasedName(f.Lane)
-	id, err := d.stat(f.Name)
-	switch {
-	case err == nil && f.is(id):
-		err := r.before.call(step{act: actRename, name: f.Name}, func() error {
-			return rename(d, f.Name, hidden)
-		})
-		if err != nil {
-			return fmt.Errorf("rename: %w", err)
-		}
-	case err != nil && !errors.Is(err, unix.ENOENT):
-		return err
-	}
-	id, err = d.stat(hidden)
-	if errors.Is(err, unix.ENOENT) {
-		f.Removed = true
-		return nil
+// erasedNames is how many of them are tried. A file that finds all of them taken
+// is removed under the name it has.
+const erasedNames = 10
+
+func (r *run) removeFile(d *dir, s *site, f *FileJob) error {
+	id, err := d.stat(f.at)
+	if errors.Is(err, unix.ENOENT) || err == nil && !f.is(id) {
+		return nil // somebody was faster, and what has the name now is not ours
 	}
 	if err != nil {
 		return err
 	}
-	if !f.is(id) {
-		return nil
+	// Where the time of change can be relied on, nothing that was touched since
+	// the last look goes without another one.
+	if s.Kind == InPlace && id.change != f.changed && !r.failed(s.Place, f) {
+		return fmt.Errorf("it was touched since it was read back: %w", ErrChanged)
+	}
+	if f.at == f.Name {
+		if err := r.hide(d, f); err != nil {
+			return fmt.Errorf("rename: %w", err)
+		}
 	}
 	err = r.before.call(step{act: actTruncate, name: f.Name}, func() error {
-		h, id, err := d.open(hidden, unix.O_RDWR)
+		h, id, err := d.open(f.at, unix.O_RDWR)
 		if err != nil {
 			return err
 		}
 		defer h.Close()
 		if !f.is(id) {
 			return ErrChanged
+		}
+		if f.Lane >= firstKeyLane && !r.failed(s.Place, f) {
+			if held, err := r.holds(d, s, f, f.at); err != nil || !held {
+				return errors.Join(fmt.Errorf("a key was put back: %w", ErrChanged), err)
+			}
 		}
 		return h.Truncate(0)
 	})
@@ -91,13 +98,31 @@ func (r *run) removeFile(d *dir, f *FileJob) error {
 		return fmt.Errorf("truncate: %w", err)
 	}
 	err = r.before.call(step{act: actUnlink, name: f.Name}, func() error {
-		return unix.Unlinkat(int(d.f.Fd()), hidden, 0)
+		return unix.Unlinkat(int(d.f.Fd()), f.at, 0)
 	})
 	if err != nil {
 		return fmt.Errorf("unlink: %w", err)
 	}
 	f.Removed = true
 	return nil
+}
+
+// hide gives a file a name that says nothing of what it was.
+func (r *run) hide(d *dir, f *FileJob) error {
+	return r.before.call(step{act: actRename, name: f.Name}, func() error {
+		for n := range erasedNames {
+			hidden := erasedName(f.Lane, n)
+			err := rename(d, f.at, hidden)
+			if errors.Is(err, unix.EEXIST) {
+				continue
+			}
+			if err == nil {
+				f.at = hidden
+			}
+			return err
+		}
+		return nil
+	})
 }
 
 // is reports whether an inode is the one that was planned.

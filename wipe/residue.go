@@ -50,7 +50,7 @@ func (r *run) sample(content []byte, key bool) {
 
 // sampleContent takes markers of every file's content while it is still there.
 func (r *run) sampleContent() error {
-	if !r.o.Residue || r.job.MediaBegun {
+	if !r.o.Residue || r.job.MediaBegun || r.dir == nil {
 		return nil
 	}
 	each := min(fileMarkers, max(1, maxMarkers/max(1, len(r.job.Files))))

@@ -31,7 +31,7 @@ type Options struct {
 	// Residue looks on the whole block device for samples of the old content.
 	Residue bool
 	// UnlinkFailed removes the files although some bytes could not be
-	// overwritten or read back. The class is then FAILED for good.
+	// overwritten or read back, or are missing. The class is then FAILED for good.
 	UnlinkFailed bool
 
 	before before // tests only
@@ -99,6 +99,13 @@ func (r *run) walk(ctx context.Context) error {
 		return err
 	}
 
+	for _, files := range [][]FileJob{r.job.Keys, r.job.Files} {
+		for i := range files {
+			files[i].afresh()
+		}
+	}
+	resumed := r.job.Stage == Verified
+
 	if r.job.Stage == Planned {
 		if err := r.beginKeys(ctx); err != nil {
 			return err
@@ -135,14 +142,25 @@ func (r *run) walk(ctx context.Context) error {
 		if err := r.findResidue(ctx); err != nil {
 			return err
 		}
+		if err := r.lookAgain(ctx); err != nil {
+			return err
+		}
 		if err := r.advance(ctx, Verified); err != nil {
 			return err
 		}
 	}
 	if r.job.Stage == Verified {
+		if resumed {
+			if err := r.lookAgain(ctx); err != nil {
+				return err
+			}
+		}
 		r.report("remove", 0, 0)
-		if err := r.remove(ctx); err != nil {
+		if err := r.remove(ctx, resumed); err != nil {
 			return err
+		}
+		if err := r.lookLast(); err != nil {
+			return fmt.Errorf("look at what is left: %w", err)
 		}
 		r.job.Ended = r.o.Now().UTC()
 		if err := r.advance(ctx, Unlinked); err != nil {
@@ -190,6 +208,8 @@ func (r *run) arrive() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && r.job.Stage == Verified:
 		r.dir = nil // an earlier run removed it
+	case errors.Is(err, fs.ErrNotExist) && (r.job.NoImage || r.t.AcceptMissingImage && !r.job.Untouched()):
+		r.dir = nil
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w", r.t.Dir, ErrMissing)
 	case err != nil:
@@ -294,6 +314,7 @@ func (r *run) report(what string, done, total int64) {
 
 func (r *run) tell(what string, n int64) {
 	r.done += n
+	r.total = max(r.total, r.done) // a file that grew
 	if r.o.Progress != nil {
 		r.o.Progress(Progress{Stage: r.job.Stage, What: what, Done: r.done, Total: r.total})
 	}

@@ -30,6 +30,12 @@ type Target struct {
 	// AcceptMissingKeys goes on although not one of the recorded key files is
 	// there. Without it that is refused, since the keystore may not be mounted.
 	AcceptMissingKeys bool
+	// AcceptMissingImage goes on although the image is not there, or was taken
+	// away since the erase began. Its key files are destroyed then, and the media
+	// class is FAILED for good. Without it that is refused with ErrMissing. To end
+	// the job it takes Options.UnlinkFailed as well. What is found in the image's
+	// directory and cannot be told to be this image's is left alone as a stray.
+	AcceptMissingImage bool
 }
 
 // KeyCopy is one key file that the ledger recorded.
