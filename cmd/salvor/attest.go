@@ -135,7 +135,7 @@ func keyFates(e erasing, evidence wipe.Evidence, class wipe.Class) []report.KeyC
 		switch {
 		case k.Facts.Written != k.Bytes || k.Facts.Equal != k.Bytes || k.Change != wipe.Unchanged:
 			return report.FateFailed
-		case class.Key != wipe.KeyComplete:
+		case class.Key != wipe.KeyComplete, k.Restored:
 			return report.FateUnproved
 		}
 		return report.FateDestroyed
