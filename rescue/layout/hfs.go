@@ -19,7 +19,7 @@ type hfs struct {
 	overflow   hfsTree
 	catalog    hfsTree
 	attributes hfsFork
-	startup    hfsFork
+	journal    int64                  // block that says where the journal lies; -1 when there is none
 	more       map[hfsKey][]hfsExtent // what the overflow tree says
 	mapped     int64
 }
@@ -47,6 +47,7 @@ const (
 	hfsBitmap     = 6
 	hfsAttributes = 8
 	hfsFirstUser  = 16
+	hfsJournaled  = 0x2000
 	maxHFSExtents = 4 << 20 // that the overflow tree may tell
 )
 
@@ -83,7 +84,10 @@ func openHFSAt(r *reader, at int64) (fileSystem, error) {
 	h.allocation = h.fork(b[112:])
 	h.overflow = hfsTree{h: h, file: h.plain(h.fork(b[192:]))}
 	h.attributes = h.fork(b[352:])
-	h.startup = h.fork(b[432:])
+	h.journal = -1
+	if be.Uint32(b[4:])&hfsJournaled != 0 {
+		h.journal = int64(be.Uint32(b[12:]))
+	}
 	h.overflow.open()
 	h.catalog = hfsTree{h: h}
 	catalog := h.fork(b[272:])
@@ -309,7 +313,27 @@ func (h *hfs) survey(add func(Extent, Tier)) bool {
 		return false
 	}
 	bitsOf(&s, h.blocks, h.block, h.base, true, func(e Extent) { add(e, T3) })
-	return true
+	return h.settled()
+}
+
+// settled reports whether the journal is empty. One that is not, or is not rescued,
+// may hold a newer bitmap: then nothing can be called free.
+func (h *hfs) settled() bool {
+	if h.journal < 0 {
+		return true
+	}
+	be := binary.BigEndian
+	var info [52]byte
+	if !h.r.near(info[:], h.base+h.journal*h.block, T1) || be.Uint32(info[:])&1 == 0 {
+		return false // or on another disk
+	}
+	at := int64(be.Uint64(info[36:]))
+	var head [24]byte
+	if at < 0 || at > h.r.size || !h.r.near(head[:], h.base+at, T1) {
+		return false
+	}
+	// It is written in the order of the machine's bytes.
+	return (string(head[:4]) == "JNLx" || string(head[:4]) == "xLNJ") && string(head[8:16]) == string(head[16:24])
 }
 
 // hfsFile is a file or folder of the catalog.

@@ -79,3 +79,31 @@ func TestHFSAgreesWithWhatMadeIt(t *testing.T) {
 		})
 	})
 }
+
+func TestHFSWithAFullJournalHasNoFreeSpace(t *testing.T) {
+	path, _ := makeHFS(t)
+	data := load(t, path)
+	be := binary.BigEndian
+	l := scanned(t, &image{data: data}, Options{})
+	at := contentSectors(t, l, 0)[0] * 512 // room for what this volume lacks
+	block := int64(be.Uint32(data[1024+40:]))
+	data[1024+6] |= 0x20
+	be.PutUint32(data[1024+12:], uint32(at/block))
+	be.PutUint32(data[at:], 1)
+	be.PutUint64(data[at+36:], uint64(at+1024))
+	copy(data[at+1024:], "xLNJ\x78\x56\x34\x12")
+	for _, c := range []struct {
+		start, end uint64
+		known      bool
+	}{{512, 512, true}, {512, 1024, false}} {
+		binary.LittleEndian.PutUint64(data[at+1024+8:], c.start)
+		binary.LittleEndian.PutUint64(data[at+1024+16:], c.end)
+		l := scanned(t, &image{data: data}, Options{})
+		if l.Volumes[0].Allocation != c.known {
+			t.Errorf("journal from %d to %d: allocation known: %v", c.start, c.end, !c.known)
+		}
+		if l := scanned(t, holed(data, at/512+2), Options{}); l.Volumes[0].Allocation || tally(l.Regions)[T5] > 0 {
+			t.Error("free space is known without the journal")
+		}
+	}
+}

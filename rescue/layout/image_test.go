@@ -220,7 +220,7 @@ func fillMounted(t *testing.T, dir string, seed uint64, mib int) {
 	plant(t, dir, seed, mib)
 	rnd := rand.NewChaCha8([32]byte{byte(seed)})
 	block := make([]byte, 40000)
-	for range 30 {
+	for range 8 {
 		for _, name := range []string{"grown-a.bin", "grown-b.bin"} {
 			_, _ = rnd.Read(block)
 			f, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
@@ -494,7 +494,7 @@ func nothingIsLostInSilence(t *testing.T, data []byte, volume int, want tree) {
 	}
 	rnd := rand.New(rand.NewPCG(3, uint64(len(meta))))
 	named, unnamed, quiet := 0, 0, 0
-	for range 40 {
+	for range 20 {
 		var holes []int64
 		for range 1 + rnd.IntN(3) {
 			s := rnd.IntN(len(meta))
@@ -546,7 +546,7 @@ func nothingIsLostInSilence(t *testing.T, data []byte, volume int, want tree) {
 			quiet++
 		}
 	}
-	t.Logf("40 trials: %d without a loss of names; files lost by name %d, without one %d", quiet, named, unnamed)
+	t.Logf("20 trials: %d without a loss of names; files lost by name %d, without one %d", quiet, named, unnamed)
 }
 
 func summary(l *Layout) string {

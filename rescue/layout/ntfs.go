@@ -18,6 +18,7 @@ type ntfs struct {
 	listed      bool                // names and lost are complete
 	lost        map[uint64]fileName // records that are not rescued; with their names, where a folder has them
 	lostRecords int64
+	nameless    map[uint64]fileName // files whose record with the name is lost
 }
 
 // Records of the master file table with a fixed number.
@@ -279,12 +280,21 @@ func (n *ntfs) used(number int64) bool {
 // records that are lost.
 func (n *ntfs) list(each func(int64, record)) {
 	n.listed, n.lost, n.lostRecords, n.names = true, map[uint64]fileName{}, 0, folders{}
+	n.nameless = map[uint64]fileName{}
 	n.scan(func(number int64, rec record) bool {
 		each(number, rec)
-		if rec.base == 0 && rec.folder {
-			if name, ok := rec.name(); ok {
-				n.names.put(uint64(number), folder{name.parent, name.name})
+		if rec.base != 0 {
+			return true
+		}
+		name, ok := nameOf(rec.attributes)
+		if !ok {
+			all, gone := n.gather(number, rec) // the name may lie in another of its records
+			if name, ok = nameOf(all); !ok && gone > 0 && len(n.nameless) < maxLost {
+				n.nameless[uint64(number)] = fileName{}
 			}
+		}
+		if ok && rec.folder {
+			n.names.put(uint64(number), folder{name.parent, name.name})
 		}
 		return true
 	}, func(number int64) {

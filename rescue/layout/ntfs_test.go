@@ -32,7 +32,7 @@ func TestNTFSAgreesWithItsOwnTools(t *testing.T) {
 		t.Run(strconv.FormatInt(cluster, 10), func(t *testing.T) {
 			mib := int64(48)
 			if cluster > 65536 {
-				mib = 1500
+				mib = 600
 			}
 			path, want := makeNTFS(t, mib, cluster)
 			data := load(t, path)

@@ -186,9 +186,7 @@ func parseFileName(v []byte) (fileName, bool) {
 	}, true
 }
 
-// name gives the name of the file: the long one where it has two.
-func (rec record) name() (fileName, bool) { return nameOf(rec.attributes) }
-
+// nameOf gives the name of a file: the long one where it has two.
 func nameOf(attributes []attribute) (best fileName, ok bool) {
 	for _, a := range attributes {
 		if a.kind != attrFileName || a.nonresident {

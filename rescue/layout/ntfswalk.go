@@ -2,6 +2,7 @@ package layout
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 )
 
@@ -39,6 +40,11 @@ func (n *ntfs) files(number int64, rec record, yield func(*File) bool) bool {
 	name, ok := nameOf(all)
 	if !ok && gone == 0 && number >= ntfsUser {
 		return true // nothing that a folder lists
+	}
+	if !ok {
+		if name = n.nameless[uint64(number)]; name.name == "" {
+			name.name = fmt.Sprintf("record %d", number)
+		}
 	}
 	path := n.names.path(name.parent, name.name, ntfsRoot)
 	if number == ntfsRoot {
@@ -116,13 +122,19 @@ func (n *ntfs) unplaced(all []attribute, kind uint32, name string, size, lost, g
 
 // nameLost looks the lost records up in the folders, and returns how many it found.
 func (n *ntfs) nameLost() (named int64) {
-	if len(n.lost) == 0 {
+	if len(n.lost) == 0 && len(n.nameless) == 0 {
 		return 0
 	}
 	n.scan(func(number int64, rec record) bool {
 		if rec.base == 0 && rec.folder {
 			all, _ := n.gather(number, rec)
 			n.entries(all, func(ref uint64, f fileName) {
+				if old, ok := n.nameless[ref]; ok && f.parent == uint64(number) && (old.name == "" || old.dos) {
+					n.nameless[ref] = f
+					if f.folder {
+						n.names.put(ref, folder{f.parent, f.name})
+					}
+				}
 				if old, ok := n.lost[ref]; ok && f.parent == uint64(number) && (old.name == "" || old.dos && !f.dos) {
 					if old.name == "" {
 						named++
