@@ -41,7 +41,8 @@ func container(head []byte) (identity, bool) {
 	return identity{}, false
 }
 
-// foreigners are file systems that are known by name only.
+// foreigners are file systems that are known by name only. That goes for XFS too,
+// whose free-space trees are easy to read: its log may hold newer ones for a long time.
 var foreigners = []mark{
 	{4086, "SWAPSPACE2", Swap, "swap"},
 	{4086, "SWAP-SPACE", Swap, "swap"},

@@ -191,6 +191,13 @@ func TestRemakeSeeds(t *testing.T) {
 		mounted(t, func(dir string) { run(t, "mount", "-o", "loop", path, dir) }, fill)
 		pack(t, kind, load(t, path))
 	}
+	path = blank(t, 8)
+	run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-N", "256", path)
+	mounted(t, func(dir string) { run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
+		fill(dir)
+		p = load(t, path) // with the journal full
+	})
+	pack(t, "ext4-journal", p)
 	for bits, mib := range map[string]int64{"12": 2, "16": 8, "32": 34} {
 		path, dir := blank(t, mib), t.TempDir()
 		run(t, "mkfs.fat", "-F", bits, "-s", "1", path)
@@ -275,7 +282,7 @@ func fuzzSparse(f *testing.F, names ...string) {
 }
 
 func FuzzNTFS(f *testing.F)   { fuzzSparse(f, "ntfs") }
-func FuzzExt(f *testing.F)    { fuzzSparse(f, "ext2", "ext4") }
+func FuzzExt(f *testing.F)    { fuzzSparse(f, "ext2", "ext4", "ext4-journal") }
 func FuzzFAT(f *testing.F)    { fuzzSparse(f, "fat12", "fat16", "fat32") }
 func FuzzExFAT(f *testing.F)  { fuzzSparse(f, "exfat") }
 func FuzzHFS(f *testing.F)    { fuzzSparse(f, "hfsplus") }

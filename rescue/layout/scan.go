@@ -39,7 +39,7 @@ const (
 	Unknown Kind = iota
 	// FileSystem is a file system whose files can be listed.
 	FileSystem
-	// Recognised is a file system of which at most the allocation is known.
+	// Recognised is a file system that is known by name only.
 	Recognised
 	// Encrypted is a volume that only its key opens.
 	Encrypted
