@@ -35,6 +35,16 @@ for group in "$@"; do
 			need losetup mount
 			need fusermount3 fuse3
 			need ddrescue gddrescue
+			need mkntfs ntfs-3g
+			need mkfs.fat dosfstools
+			need mcopy mtools
+			need mkfs.exfat exfatprogs
+			need mount.exfat-fuse exfat-fuse
+			need sfdisk fdisk
+			need xorriso xorriso
+			need fls sleuthkit
+			need mkapfs apfsprogs
+			need cryptsetup cryptsetup-bin
 		fi
 		;;
 	lint) need shellcheck shellcheck ;;
