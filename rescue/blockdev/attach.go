@@ -20,7 +20,7 @@ type attachment struct {
 	id   Identity
 	node node // of a device
 
-	read  func(ctx context.Context, p []byte, sector int64, deadline time.Duration) rescue.Result
+	read  readFunc
 	size  func() (int64, error)
 	state func() string // SCSI's word for how a device is, "running" mostly; else empty
 	close func() error
@@ -57,7 +57,7 @@ func (h host) attach(path string, n node, o Options) (*attachment, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	a.read, a.health = h.way(a, o), h.health(a)
+	a.read, a.health = h.best(a, o), h.health(a)
 	return a, nil
 }
 
@@ -104,14 +104,21 @@ func (h host) detach(a *attachment, made record, o Options) error {
 	return errors.Join(err, a.f.Close())
 }
 
-// way is how a device is read: by commands of our own where it takes them, and by
-// pread for good as soon as it does not.
-func (h host) way(a *attachment, o Options) func(context.Context, []byte, int64, time.Duration) rescue.Result {
+// readFunc is how the sectors of a source are read. It is [rescue.Source]'s ReadAt, but
+// for what [Source.ReadAt] takes care of.
+type readFunc func(ctx context.Context, p []byte, sector int64, deadline time.Duration) rescue.Result
+
+// best is how a device is read: by commands of our own where it takes them.
+func (h host) best(a *attachment, o Options) readFunc {
 	plain := &direct{f: a.f, bytes: a.id.Bytes, sector: a.id.Sector}
-	own := h.commands(a, o)
-	if own == nil {
-		return plain.read
+	if own := h.commands(a, o); own != nil {
+		return orElse(own, plain.read)
 	}
+	return plain.read
+}
+
+// orElse reads by own until the device does not take its commands; then by plain for good.
+func orElse(own, plain readFunc) readFunc {
 	var off atomic.Bool
 	return func(ctx context.Context, p []byte, sector int64, deadline time.Duration) rescue.Result {
 		if !off.Load() {
@@ -124,13 +131,13 @@ func (h host) way(a *attachment, o Options) func(context.Context, []byte, int64,
 				return rescue.Result{Good: res.Good, Fail: -1} // the rest was not tried
 			}
 		}
-		return plain.read(ctx, p, sector, deadline)
+		return plain(ctx, p, sector, deadline)
 	}
 }
 
 // commands is how a device is read by commands of our own; nil when it takes none,
 // or says another size of itself than the kernel does.
-func (h host) commands(a *attachment, o Options) func(context.Context, []byte, int64, time.Duration) rescue.Result {
+func (h host) commands(a *attachment, o Options) readFunc {
 	disk, sector := a.node.diskDir(), int64(a.id.Sector)
 	first, blocks := int64(0), number(disk, "size")*512/sector
 	if a.node.partition {

@@ -32,9 +32,10 @@ type scsi struct {
 	grain  int // bytes of a physical sector
 	chunk  int // the most bytes of one command; a multiple of sector
 
-	// trust is in the sectors that this device names as failed. It grows when what lies
-	// before one could be read, and shrinks when not: some put there what they like, and
-	// whoever believes them calls a good sector bad. Below 0 they are not looked at.
+	// trust is in the sectors that this device names as failed. Some put there what they
+	// like, and whoever believes them calls a good sector bad. It begins at 0: a sector
+	// named is looked at, once more; when it is bad and all before it good, later ones are
+	// believed. It shrinks when a name was wrong. Below 0 names are not listened to.
 	trust atomic.Int64
 }
 
@@ -89,9 +90,8 @@ func (d *scsi) piece(ctx context.Context, p []byte, sector int64, deadline time.
 	}
 	front := d.once(ctx, p[:before*int64(d.sector)], sector, deadline)
 	if front.Class == rescue.OK && front.Good == before {
-		d.trust.Add(1)
 		res.Good = before
-		return res
+		return d.named(ctx, p, res, sector, deadline)
 	}
 	if front.Class == rescue.Medium {
 		d.trust.Add(-1)
@@ -99,6 +99,28 @@ func (d *scsi) piece(ctx context.Context, p []byte, sector int64, deadline time.
 	// Two answers that do not fit together name nothing.
 	front.Fail, front.Lost = -1, 0
 	return front
+}
+
+// named believes a device that named the sector behind the good ones of res, if it has
+// deserved it; else it makes sure, once, that the sector is bad.
+func (d *scsi) named(ctx context.Context, p []byte, res rescue.Result, sector int64, deadline time.Duration) rescue.Result {
+	if d.trust.Load() > 0 {
+		return res
+	}
+	off := res.Good * int64(d.sector)
+	alone := d.once(ctx, p[off:off+int64(d.sector)], sector+res.Good, deadline)
+	switch alone.Class {
+	case rescue.Medium:
+		d.trust.Add(1)
+		return res
+	case rescue.OK: // it is another one
+		d.trust.Add(-1)
+		res.Good++
+	default:
+		res.Class, res.Err = alone.Class, alone.Err
+	}
+	res.Fail, res.Lost = -1, 0
+	return res
 }
 
 // once gives one read command until the device has executed it.

@@ -93,7 +93,7 @@ func known(s setting) bool {
 
 // set writes a file of sysfs, which must be there.
 func set(disk, name, value string) error {
-	f, err := os.OpenFile(filepath.Join(disk, name), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(disk, name), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}
