@@ -96,7 +96,7 @@ func (h host) detach(a *attachment, made record, o Options) error {
 			err = fmt.Errorf("%s: %w", a.id.Path, err)
 		}
 	}
-	if err == nil && o.Restore != "" {
+	if err == nil && o.Restore != "" && made.is(o.Restore) {
 		if e := os.Remove(o.Restore); e != nil && !os.IsNotExist(e) {
 			err = fmt.Errorf("remove the record of its settings: %w", e)
 		}

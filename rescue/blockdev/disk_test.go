@@ -332,3 +332,30 @@ func TestDiskOfAKilledRunIsPutBack(t *testing.T) {
 		t.Skip("needs -crash or -mend")
 	}
 }
+
+// BenchmarkDisk reads a real disk through the engine. Compare with
+// dd if=DISK of=/dev/null bs=1M iflag=direct.
+func BenchmarkDisk(b *testing.B) {
+	if *diskFlag == "" {
+		b.Skip("needs -disk")
+	}
+	for _, way := range []string{"commands", "pread"} {
+		b.Run(way, func(b *testing.B) {
+			s, id, err := Open(*diskFlag, Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			if way == "pread" {
+				s.at.read = (&direct{f: s.at.f, bytes: id.Bytes, sector: id.Sector}).read
+			}
+			b.SetBytes(id.Bytes)
+			for b.Loop() {
+				out, err := rescue.Run(b.Context(), s, nowhere{}, mapfile.New(id.Info().Sectors()), rescue.Options{Now: time.Now, After: time.After})
+				if err != nil || !out.Complete() {
+					b.Fatal(out, err)
+				}
+			}
+		})
+	}
+}

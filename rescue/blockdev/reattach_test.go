@@ -177,13 +177,15 @@ func TestDiskThatIsAnotherIsRefused(t *testing.T) {
 				}
 				if tc.p.hangs != nil {
 					close(tc.p.hangs)
-					synctest.Wait()
 				}
+				synctest.Wait()
 				if n := tc.p.open.Load(); n != 0 {
 					t.Errorf("%d left attached", n)
 				}
 				// It may be tried again, with the right one.
+				tc.p.mu.Lock()
 				tc.p.why, tc.p.hangs, tc.p.serial, tc.p.shelf = nil, nil, nil, []*faulty.Disk{newDisk()}
+				tc.p.mu.Unlock()
 				if err := s.Reattach(t.Context()); err != nil {
 					t.Error(err)
 				}

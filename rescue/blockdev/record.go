@@ -48,6 +48,14 @@ func (r record) save(file string) error {
 	return renameio.WriteFile(file, append(b, '\n'), 0o600)
 }
 
+// is tells whether a file is the record of this device: the disk may have come back
+// meanwhile as another, and have one of its own.
+func (r record) is(file string) bool {
+	b, err := os.ReadFile(file)
+	var now record
+	return err == nil && json.Unmarshal(b, &now) == nil && now.Number == r.Number && now.Seq == r.Seq
+}
+
 // PutBack puts back what an earlier run changed of a device, and removes its record:
 // file is what that run was given as [Options.Restore]. It does nothing when there is
 // no such file, or when the device is gone or the machine was restarted since, which

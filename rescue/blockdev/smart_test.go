@@ -3,6 +3,7 @@ package blockdev
 import (
 	"encoding/binary"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,9 +108,10 @@ func TestHealthIsAwaitedForTwoSecondsAndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &plug{}
 		s := p.source(newDisk(), Options{After: time.After})
-		asked, back := 0, make(chan struct{})
+		var asked atomic.Int32
+		back := make(chan struct{})
 		s.at.health = func() (Health, error) {
-			asked++
+			asked.Add(1)
 			<-back
 			return Health{}, nil
 		}
@@ -117,8 +119,8 @@ func TestHealthIsAwaitedForTwoSecondsAndOnce(t *testing.T) {
 		if _, err := s.Health(t.Context()); !errors.Is(err, ErrNoHealth) || time.Since(began) != healthLimit {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		if _, err := s.Health(t.Context()); !errors.Is(err, ErrNoHealth) || asked != 1 {
-			t.Errorf("%v; asked %d times", err, asked)
+		if _, err := s.Health(t.Context()); !errors.Is(err, ErrNoHealth) || asked.Load() != 1 {
+			t.Errorf("%v; asked %d times", err, asked.Load())
 		}
 		close(back)
 		if res := s.ReadAt(t.Context(), make([]byte, 512), 0, 0); res.Class != rescue.OK {
