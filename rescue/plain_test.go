@@ -84,7 +84,7 @@ func drive(t *rapid.T, plan faulty.Plan, m *mapfile.Map, inFlight int, pick func
 		r := flying[i]
 		flying = slices.Delete(flying, i, i+1)
 		res := run.disk.ReadAt(context.Background(), make([]byte, r.Sectors*512), r.First, 0)
-		if r.Sectors <= info.Grain() && res.Class == rescue.Medium && res.Good == 0 {
+		if isAlone(info, r) && res.Class == rescue.Medium && res.Good == 0 {
 			run.tried[r.First]++
 		}
 		shadow.Set(r.First, res.Good, mapfile.Rescued)
@@ -176,7 +176,7 @@ func TestPlainResumesWithoutReadingBadSectorsAgain(t *testing.T) {
 				break
 			}
 			res := disk.ReadAt(context.Background(), make([]byte, r.Sectors*512), r.First, 0)
-			if r.Sectors <= plan.Info.Grain() && res.Class == rescue.Medium {
+			if isAlone(plan.Info, r) && res.Class == rescue.Medium {
 				if failedAlone[r.First] {
 					t.Fatalf("sector %d is read again", r.First)
 				}

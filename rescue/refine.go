@@ -18,9 +18,14 @@ const (
 	// What is thought of a gap before it was tried: what a failure costs in seconds,
 	// and the share of the gap that the first failures will bring.
 	firstCost = 3.5
-	holeShare = 0.4 // of a hole around a failure
 	edgeShare = 0.5 // of a run beside good sectors
 	gapShare  = 0.3 // of a run between failures
+	// guessSure is for how many seconds that counts beside what was seen.
+	guessSure = 0.25
+	// holeYield is what holes are thought to bring a second, and holeSure for how many
+	// seconds that counts beside what they did bring.
+	holeYield = 8 << 10
+	holeSure  = 60
 )
 
 // gap is a run of unread sectors of one status and one tier.
@@ -29,6 +34,10 @@ type gap struct {
 	status mapfile.Status
 	tier   Tier
 	yield  float64 // bytes that a second is expected to bring
+
+	// What the visits to it, and to what it was a part of, have brought: bytes in
+	// seconds, the older ones fading.
+	gained, spent float64
 }
 
 // class is the gap's place in the queue: by powers of two of its value.
@@ -39,6 +48,8 @@ type queue struct {
 	classes map[int]*lift
 	parked  []gap // below the stage's floor, or of no tier of it
 	visit   visit
+
+	holeGained, holeSpent float64 // bytes and seconds of the holes lately
 }
 
 // visit is the work on one gap. It reads upwards from a place in it and then, unless
@@ -47,14 +58,15 @@ type visit struct {
 	gap
 	open    bool
 	touched bool // something was read
+	edge    bool // it began beside good sectors
 	up      span // unread, upwards of the place
 	down    span // unread, downwards of it
 	isDown  bool
 	size    int64 // bytes of the next read
 	most    int   // failures that end it, in each direction
 	failed  int
-	gained  int64 // bytes
-	spent   time.Duration
+	gained  int64         // bytes, by this visit
+	spent   time.Duration // of the source
 }
 
 // lift serves gaps in the order of their place, upwards, and then from the bottom again.
@@ -83,9 +95,6 @@ func (g *gaps) Pop() any {
 }
 
 func (q *queue) push(g gap) {
-	if g.first >= g.end {
-		return
-	}
 	c := g.class()
 	l := q.classes[c]
 	if l == nil {
@@ -130,7 +139,7 @@ func (q *queue) empty() []gap {
 		out = append(out, q.visit.gap)
 	}
 	slices.SortFunc(out, func(a, b gap) int { return cmp.Compare(a.first, b.first) })
-	*q = queue{classes: map[int]*lift{}}
+	*q = queue{classes: map[int]*lift{}, holeGained: q.holeGained, holeSpent: q.holeSpent}
 	return out
 }
 
@@ -151,15 +160,14 @@ func (s *Strategy) regap(st *stage) {
 				k++
 			}
 			g := gap{span: span{at, min(r.End(), s.regions[i].End())}, status: r.Status, tier: s.regions[i].Tier}
-			if k < len(old) && old[k].first <= at {
+			switch {
+			case k < len(old) && old[k].first <= at:
 				g.end = min(g.end, old[k].end)
-				g.yield = old[k].yield
-			} else {
-				if k < len(old) {
-					g.end = min(g.end, old[k].first)
-				}
-				g.yield = s.guess(g)
+				g.gained, g.spent = old[k].gained, old[k].spent
+			case k < len(old):
+				g.end = min(g.end, old[k].first)
 			}
+			g.yield = s.expect(g)
 			if g.tier <= st.most && g.yield >= st.floor {
 				q.push(g)
 			} else {
@@ -170,13 +178,22 @@ func (s *Strategy) regap(st *stage) {
 	}
 }
 
+// expect is the yield of a gap: what it was thought to be, and the more it was visited,
+// what it was.
+func (s *Strategy) expect(g gap) float64 {
+	most := float64(s.bytes(g.end-g.first)) / firstCost // it has no more
+	return min((s.guess(g)*guessSure+g.gained)/(guessSure+g.spent), max(most, holeYield))
+}
+
 // guess is the yield of a gap of which nothing is known but its length and its
 // neighbours.
 func (s *Strategy) guess(g gap) float64 {
 	bytes := float64(s.bytes(g.end - g.first))
 	switch {
 	case g.status == mapfile.NonScraped:
-		return bytes * holeShare / firstCost
+		// How long a hole is matters little: what it costs is the bad sectors in it.
+		q := &s.queue
+		return (q.holeGained + holeYield*holeSure) / (q.holeSpent + holeSure)
 	case s.rescued(g.end) || s.rescued(g.first-1):
 		return bytes * edgeShare / firstCost
 	}
@@ -220,9 +237,9 @@ func (s *Strategy) arrive(g gap) {
 	case g.status == mapfile.NonScraped || s.bytes(g.end-g.first) <= middleFrom:
 		v.up, v.most = g.span, visitMost
 	case s.rescued(g.end):
-		v.down, v.isDown = g.span, true
+		v.down, v.isDown, v.edge = g.span, true, true
 	case s.rescued(g.first - 1):
-		v.up = g.span
+		v.up, v.edge = g.span, true
 	default:
 		mid := min(s.boundary(g.first+(g.end-g.first)/2, hole), g.end)
 		v.down, v.up = span{g.first, mid}, span{mid, g.end}
@@ -243,22 +260,23 @@ func (s *Strategy) leave() {
 		s.queue.visit = v
 		return
 	}
-	seen := float64(v.gained) / max(v.spent.Seconds(), 1e-3)
-	length := float64(v.end - v.first)
-	least := 1.0 / 32 // of what was thought, when nothing came
-	if !s.names && v.status != mapfile.NonScraped {
-		least = 0.6 // the failure says little: most of what was asked for may be good
+	if v.status == mapfile.NonScraped {
+		const fade = 0.98
+		s.queue.holeGained = s.queue.holeGained*fade + float64(v.gained)
+		s.queue.holeSpent = s.queue.holeSpent*fade + v.spent.Seconds()
+	}
+	const fade = 0.9
+	spent := v.spent.Seconds()
+	if !s.names && v.status != mapfile.NonScraped && v.gained == 0 {
+		spent /= 4 // the failure says little: most of what was asked for may be good
+	}
+	seen := gap{status: v.status, tier: v.tier, gained: v.gap.gained*fade + float64(v.gained), spent: v.gap.spent*fade + spent}
+	if v.edge && v.gap.spent == 0 {
+		seen.gained, seen.spent = 0, 0 // what lay before a run tells little of what is in it
 	}
 	for _, rest := range []span{v.down, v.up} {
-		// A part promises its part; and then what was seen is as good as what was thought.
-		thought := v.yield
-		if v.status != mapfile.NonScraped {
-			thought *= float64(rest.end-rest.first) / length
-		}
-		s.queue.push(gap{
-			span: rest, status: v.status, tier: v.tier,
-			yield: math.Sqrt(thought * max(seen, thought*least)),
-		})
+		seen.span = rest
+		s.put(seen)
 	}
 }
 
@@ -404,6 +422,8 @@ func (s *Strategy) firstSize() int64 {
 
 // put queues a gap that is new.
 func (s *Strategy) put(g gap) {
-	g.yield = s.guess(g)
-	s.queue.push(g)
+	if g.first < g.end {
+		g.yield = s.expect(g)
+		s.queue.push(g)
+	}
 }
