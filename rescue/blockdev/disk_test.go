@@ -191,6 +191,28 @@ func healthOf(t *testing.T, s *Source) {
 	}
 }
 
+// TestDiskAnswersAtItsEnd is for a disk above 2 TiB, whose far sectors need other commands.
+func TestDiskAnswersAtItsEnd(t *testing.T) {
+	s, id, err := Open(realDisk(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := wayOf(s); *wayFlag != "" && got != *wayFlag {
+		t.Errorf("it is read by %s", got)
+	}
+	n := rescue.MaxRead / int64(id.Sector)
+	for _, at := range []int64{0, s.Info().Sectors()/2 - n/2, s.Info().Sectors() - n} {
+		if res := s.ReadAt(t.Context(), make([]byte, rescue.MaxRead), at, 0); res.Good != n {
+			t.Errorf("%d sectors from %d: %+v", n, at, res)
+		}
+	}
+	if res := s.ReadAt(t.Context(), make([]byte, id.Sector), s.Info().Sectors(), 0); res.Class != rescue.HostError {
+		t.Errorf("behind its end: %+v", res)
+	}
+	t.Logf("%d sectors", s.Info().Sectors())
+}
+
 // witness tells of every read that fails.
 type witness struct {
 	*Source
