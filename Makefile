@@ -44,6 +44,11 @@ bench: build ## speed of imaging against cp, memory for a 4 TB disk, ledger and 
 	@scripts/bench.sh bin/salvor
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./custody/... ./rescue/... ./wipe/...
 
+.PHONY: bench-rescue
+bench-rescue: ## the rescue strategy against the installed ddrescue (SEED=101-103 SIZE=100G)
+	@scripts/setup.sh build bench
+	$(GO) run ./scripts/benchrescue -seeds $(or $(SEED),101-103) -sizes $(or $(SIZE),100G)
+
 .PHONY: test-kill
 test-kill: ## SIGKILL at 300 moments of imaging and 200 of purging (KILLS=n to change)
 	@scripts/setup.sh build test

@@ -53,7 +53,10 @@ for group in "$@"; do
 		need mkfs.ext4 e2fsprogs
 		need fusermount3 fuse3
 		;;
-	bench) need age age ;;
+	bench)
+		need age age
+		need ddrescue gddrescue
+		;;
 	*)
 		echo "setup: unknown group: $group" >&2
 		exit 2
