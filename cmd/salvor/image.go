@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +70,11 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	defer g.vault.close()
-	source, ident, err := blockdev.Open(path, blockdev.Options{})
+	restore, err := s.deviceRecord(path)
+	if err != nil {
+		return err
+	}
+	source, ident, err := blockdev.Open(path, blockdev.Options{After: time.After, Restore: restore})
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}

@@ -231,6 +231,20 @@ func (s *station) sourceInside(ctx context.Context, path string) (string, error)
 	return inside(path, taken)
 }
 
+// deviceRecord is where the settings of a disk are kept that imaging changes, so that
+// they are put back after a crash as well.
+func (s *station) deviceRecord(path string) (string, error) {
+	dir := filepath.Join(s.dir, "devices")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("device record: %w", err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("device record: %w", err)
+	}
+	return filepath.Join(dir, shortHash(abs)+".json"), nil
+}
+
 func sourcePath(ident blockdev.Identity) string {
 	path, err := filepath.Abs(ident.Path)
 	if err != nil {

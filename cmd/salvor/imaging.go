@@ -74,11 +74,8 @@ func (g *imaging) rescue(ctx context.Context, compress bool) error {
 		return err
 	}
 	bar := g.term.Progress("image "+g.ref().String(), ui.Bytes)
-	out, runErr := rescue.Run(ctx, g.source, w, m, rescue.Options{
-		Now: g.now, After: time.After,
-		Progress: func(st rescue.Status) {
-			bar.Set(min(st.Rescued, g.ident.Bytes), g.ident.Bytes, st.Rate, progressWords(st))
-		},
+	out, runErr := g.untilDone(ctx, w, m, func(st rescue.Status) {
+		bar.Set(min(st.Rescued, g.ident.Bytes), g.ident.Bytes, st.Rate, progressWords(st))
 	})
 	bar.End()
 	// What was read is made durable also when the run was interrupted.
@@ -96,6 +93,38 @@ func (g *imaging) rescue(ctx context.Context, compress bool) error {
 		return g.targetFailed(err)
 	}
 	return g.stopped(ctx, out)
+}
+
+// reattacher is a source that can be found again after it has vanished.
+type reattacher interface {
+	Reattach(ctx context.Context) error
+}
+
+// untilDone runs the engine, and goes on by itself when a disk that has vanished comes
+// back: the same serial number, size and content under whatever name.
+func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, m *mapfile.Map, progress func(rescue.Status)) (rescue.Outcome, error) {
+	for {
+		out, err := rescue.Run(ctx, g.source, w, m, rescue.Options{Now: g.now, After: time.After, Progress: progress})
+		if err != nil || out.Stop != rescue.SourceGone && out.Stop != rescue.NotAnswering && out.Stop != rescue.DeviceFault {
+			return out, err
+		}
+		source, ok := g.source.(reattacher)
+		if !ok {
+			return out, nil
+		}
+		g.term.Say("%s: waiting for the disk to come back; Ctrl-C ends it", out.Stop)
+		if away := source.Reattach(ctx); away != nil {
+			switch {
+			case errors.Is(away, blockdev.ErrOtherDisk):
+				out.Stop = rescue.SourceChanged
+			case ctx.Err() != nil:
+				out.Stop = rescue.Cancelled
+			}
+			out.Err = errors.Join(out.Err, away)
+			return out, nil
+		}
+		g.term.Say("the disk is back")
+	}
 }
 
 func progressWords(st rescue.Status) string {

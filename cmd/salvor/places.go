@@ -55,9 +55,9 @@ func inside(path string, places map[string]string) (string, error) {
 		return "", err
 	}
 	for {
-		real, err := filepath.EvalSymlinks(abs)
+		resolved, err := filepath.EvalSymlinks(abs)
 		if err == nil {
-			abs = real
+			abs = resolved
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(abs) == abs {

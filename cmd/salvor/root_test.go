@@ -301,6 +301,7 @@ func loopDevice(t *testing.T, path string) string {
 	needRoot(t)
 	dev := tool(t, "losetup", "--find", "--show", path)
 	t.Cleanup(func() { tool(t, "losetup", "--detach", dev) })
+	tool(t, "blockdev", "--setrw", dev) // the flag outlives the file of a loop device
 	return dev
 }
 

@@ -208,12 +208,12 @@ func (s *station) notTwice(ctx context.Context, id, path string) error {
 	}
 	old, err := vault.OpenDir(at)
 	if err != nil {
-		return nil //nolint:nilerr // it is not there any more: it has moved
+		return nil // it is not there any more: it has moved
 	}
 	defer old.Close()
 	marker, err := vault.Open(old)
 	if err != nil || marker.Vault != id {
-		return nil //nolint:nilerr // something else is there now
+		return nil // something else is there now
 	}
 	have, err := os.Stat(path)
 	if err != nil {
