@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -403,4 +404,43 @@ func TestInterruptedImagingExitsCleanlyAndResumes(t *testing.T) {
 	b.must(b.imageArgs()...)
 	b.imageIsTheSource()
 	b.must("audit")
+}
+
+// TestAnEarlyPurgeThatWasCutOffGivesTheImageBack stops an early purge at every moment:
+// as long as nothing was destroyed the next run gives the image back to its customer,
+// and never erases it without being asked again.
+func TestAnEarlyPurgeThatWasCutOffGivesTheImageBack(t *testing.T) {
+	b := newBench(t, 2<<20)
+	early := func(no string) []string { return []string{"purge", "--case", no, "--now", "--reason", "test"} }
+	args := append(b.imageArgs()[:len(b.imageArgs())-3], "--keep", "90d", "--again")
+	b.must(args...)
+	whole := b.takes(early(fmt.Sprintf("T1-%d-0001", time.Now().Year()))...)
+	given := 0
+	for n := 2; n < 14; n++ {
+		no := fmt.Sprintf("T1-%d-%04d", time.Now().Year(), n)
+		b.must(args...)
+		if !b.kill(whole*time.Duration(n)/14, early(no)...) {
+			continue
+		}
+		b.run("purge", "--max", "1000") // nothing is due: this finishes or spares what was begun
+		var c custody.Case
+		b.ledger(func(ctx context.Context, l *ledger.Ledger) {
+			var err error
+			if c, err = l.Case(ctx, custody.CaseNo(no)); err != nil {
+				t.Fatal(err)
+			}
+		})
+		switch c.Images[0].State {
+		case custody.ImageIsErased:
+		case custody.ImageIsSealed:
+			given++
+			out := filepath.Join(b.dir, no+".img")
+			b.must("restore", no, out, "--identity", b.identity, "--reason", "test")
+			b.must(early(no)...)
+		default:
+			t.Fatalf("%s is %s: neither erased nor given back", no, c.Images[0].State)
+		}
+	}
+	b.must("audit")
+	t.Logf("given back %d times", given)
 }

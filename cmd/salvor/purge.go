@@ -80,7 +80,7 @@ func (s *station) purge(ctx context.Context, o purgeOptions) error {
 	if _, err := s.ledger.Audit(ctx); err != nil {
 		return fmt.Errorf("the audit before the purge: %w", err)
 	}
-	work, err := s.dueWork(ctx, o)
+	work, err := s.dueWork(ctx, op.ID, o)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (s *station) purge(ctx context.Context, o purgeOptions) error {
 }
 
 // dueWork collects what has to be erased: first what was begun, then what is due.
-func (s *station) dueWork(ctx context.Context, o purgeOptions) ([]erasing, error) {
+func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]erasing, error) {
 	jobs, err := s.ledger.OpenJobs(ctx)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (s *station) dueWork(ctx context.Context, o purgeOptions) ([]erasing, error
 		}
 		if job.Untouched() { // nothing was destroyed: what is due is planned anew
 			if !o.dryRun {
-				if err := s.ledger.EndJob(ctx, saved.ID); err != nil {
+				if err := s.spare(ctx, op, c.No, i, saved.ID); err != nil {
 					return nil, err
 				}
 			}
@@ -177,6 +177,19 @@ func (s *station) dueWork(ctx context.Context, o purgeOptions) ([]erasing, error
 		return nil, refuse("case "+string(only), "there is nothing left to erase", "salvor show "+string(only))
 	}
 	return work, nil
+}
+
+// spare ends a job that was cut off before it destroyed anything, so that its image is
+// its customer's again until the next run, or for good when nobody asks anew.
+func (s *station) spare(ctx context.Context, op string, no custody.CaseNo, i custody.Image, job string) error {
+	if i.State == custody.ImageIsErasing && i.EraseJob == job && i.EraseFailed != custody.StepPlanned {
+		if _, err := s.ledger.Append(ctx, op, ledger.Entry{
+			Case: no, Item: i.Item, Pub: custody.EraseFailed{Job: job, Image: i.Name, Step: custody.StepPlanned},
+		}); err != nil {
+			return err
+		}
+	}
+	return s.ledger.EndJob(ctx, job)
 }
 
 // purgeRun collects what became of every image.
