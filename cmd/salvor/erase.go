@@ -29,7 +29,11 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 		return erased{}, fmt.Errorf("case %s: %w", e.c.No, err)
 	}
 	if e.image.State == custody.ImageIsErased { // killed between the attest and the end of the job
-		return erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.job.ID}, r.ledger.EndJob(ctx, e.job.ID)
+		done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.job.ID}
+		if r.options.dryRun {
+			return done, nil
+		}
+		return done, r.ledger.EndJob(ctx, e.job.ID)
 	}
 	unlock, err := r.lock(string(e.c.No))
 	if err != nil {
@@ -45,23 +49,23 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	if err := r.clearLock(v, e.c.No); err != nil {
 		return erased{}, err
 	}
-	if e.job == nil {
-		if e.job, err = wipe.Plan(ctx, target, rand.Reader); errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
+	begun := e.job != nil
+	if !begun {
+		e.job, err = wipe.Plan(ctx, target, rand.Reader)
+		if errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
 			return r.neverBegun(ctx, e)
 		}
 		if err != nil {
 			return erased{}, err
 		}
-		if r.options.dryRun {
-			reach := e.job.Reach()
-			return erased{Outcome: "planned", Key: reach.Key, Media: reach.Media, Virtual: reach.VirtualDevice, Reasons: reach.Reasons, Bytes: planned(e.job)}, nil
-		}
+	}
+	if r.options.dryRun {
+		return foreseen(e.job, begun), nil
+	}
+	if !begun {
 		if err := (journal{r.station, e}).Save(ctx, e.job); err != nil {
 			return erased{}, err
 		}
-	} else if r.options.dryRun {
-		reach := e.job.Reach()
-		return erased{Outcome: "planned", Key: reach.Key, Media: reach.Media, Virtual: reach.VirtualDevice, Reasons: append(reach.Reasons, "begun by an earlier run; this one would finish it"), Bytes: planned(e.job)}, nil
 	}
 	return r.carryOut(ctx, target, e)
 }
@@ -87,11 +91,17 @@ func (r *purgeRun) clearLock(v *openedVault, no custody.CaseNo) error {
 	return nil
 }
 
-func planned(j *wipe.Job) (n int64) {
-	for _, f := range j.Files {
-		n += f.Alloc
+// foreseen is what a dry run says of a job.
+func foreseen(j *wipe.Job, begun bool) erased {
+	reach := j.Reach()
+	e := erased{Outcome: "planned", Key: reach.Key, Media: reach.Media, Virtual: reach.VirtualDevice, Reasons: reach.Reasons}
+	if begun {
+		e.Reasons = append(e.Reasons, "begun by an earlier run; this one would finish it")
 	}
-	return n
+	for _, f := range j.Files {
+		e.Bytes += f.Alloc
+	}
+	return e
 }
 
 // neverBegun ends an image whose run was cut off before it wrote anything: the ledger

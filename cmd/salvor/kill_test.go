@@ -444,3 +444,21 @@ func TestAnEarlyPurgeThatWasCutOffGivesTheImageBack(t *testing.T) {
 	b.must("audit")
 	t.Logf("given back %d times", given)
 }
+
+// TestKillWhileSettingUpLeavesNothingInTheWay kills init at many moments: afterwards
+// the station is either set up, or can be set up by repeating the command.
+func TestKillWhileSettingUpLeavesNothingInTheWay(t *testing.T) {
+	args := []string{"init", "--shop", "X", "--station", "T1", "--dpo", "d"}
+	b := &bench{t: t, dir: t.TempDir()}
+	b.state = filepath.Join(b.dir, "first")
+	whole := b.takes(args...)
+	for n := range max(1, *kills) {
+		b.state = filepath.Join(b.dir, fmt.Sprint(n))
+		b.kill(rand.N(whole*11/10), args...)
+		if _, err := os.Lstat(filepath.Join(b.state, ledgerFile)); err != nil {
+			b.must(args...)
+		}
+		b.must("audit")
+		b.must("operator", "add", "jan", "--name", "Jan", "--agreement", "2026-01-05")
+	}
+}
