@@ -99,6 +99,8 @@ type Status struct {
 	Errors    int64         // of them failed
 	InFlight  int           // reads under way and in time
 	Hung      int           // reads past their deadline and not back
+
+	Outlook Outlook // what the planner expects of the rest
 }
 
 // Outcome is what a run achieved.
@@ -521,6 +523,7 @@ func (r *run) status() Status {
 	s.SinceGood = s.Elapsed - r.lastGood
 	s.Rate = r.rate.perSecond()
 	s.InFlight, s.Hung = r.count()
+	s.Outlook = r.outlook(s)
 	return s
 }
 
