@@ -44,6 +44,10 @@ type Options struct {
 	OnKey func(KeyFile) error
 	// OnAck is called with every acknowledged position, in order, from one goroutine. It must not call the writer.
 	OnAck func(Position)
+	// Unseal lets Resume continue an image that is sealed and not whole: a disk with bad sectors is tried once more. Its
+	// seal note is taken away first; who asks for that has recorded it, because an image without its seal counts as not
+	// sealed from then on. The next seal covers every record of the one before.
+	Unseal bool
 }
 
 // A KeyFile describes the wrapped secret of one run.
@@ -229,8 +233,8 @@ func Start(ctx context.Context, st, keys Store, ref ImageRef, sb Superblock, o O
 }
 
 // Resume continues an image in a new session with a new secret. It reads what is there past the cache, and fails with
-// [ErrShort] when that is less than acked, and with [ErrSealed] when there is nothing to continue. The container shows
-// the map so far. The run does not depend on ctx afterwards.
+// [ErrShort] when that is less than acked, and with [ErrSealed] when there is nothing to continue: see Options.Unseal.
+// The container shows the map so far. The run does not depend on ctx afterwards.
 func Resume(ctx context.Context, st, keys Store, ref ImageRef, acked Position, o Options) (*Writer, *Container, error) {
 	if err := o.complete(); err != nil {
 		return nil, nil, err
@@ -239,7 +243,7 @@ func Resume(ctx context.Context, st, keys Store, ref ImageRef, acked Position, o
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.seal != nil {
+	if c.seal != nil && (!o.Unseal || c.rescued == c.sb.Bytes) {
 		return nil, nil, fmt.Errorf("%s: %w", ref, ErrSealed)
 	}
 	if err := c.Check(acked); err != nil {
@@ -248,11 +252,8 @@ func Resume(ctx context.Context, st, keys Store, ref ImageRef, acked Position, o
 	if err := enoughSpace(st, c.sb.Bytes-c.rescued); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	if c.torn != nil {
-		// It never was a seal; the name is needed for the one that comes.
-		if err := st.Remove(ref.file(noteName)); err != nil {
-			return nil, nil, fmt.Errorf("%s: clearing a torn seal: %w", ref, err)
-		}
+	if c, err = unseal(ctx, st, c); err != nil {
+		return nil, nil, err
 	}
 	w := &Writer{
 		st: st, ref: ref, sb: c.sb, sum: c.sum, o: o,
@@ -274,6 +275,28 @@ func Resume(ctx context.Context, st, keys Store, ref ImageRef, acked Position, o
 		return nil, nil, err
 	}
 	return w, c, nil
+}
+
+// unseal takes away the seal note of c, torn or whole, so that the name is free for the one that comes. It returns the
+// image as it is without.
+func unseal(ctx context.Context, st Store, c *Container) (*Container, error) {
+	if c.seal == nil && c.torn == nil {
+		return c, nil
+	}
+	if err := st.Remove(c.ref.file(noteName)); err != nil {
+		return nil, fmt.Errorf("%s: taking the seal away: %w", c.ref, err)
+	}
+	if _, err := syncDir(st, c.ref.Dir()); err != nil {
+		return nil, fmt.Errorf("%s: taking the seal away: %w", c.ref, err)
+	}
+	if c.seal == nil {
+		return c, nil // a torn note counted nothing
+	}
+	open, err := openImage(ctx, st, c.ref, opening{media: true, flush: true})
+	if err != nil {
+		return nil, err
+	}
+	return open, open.Check(c.Position())
 }
 
 // cloneHash copies a running SHA-256.
