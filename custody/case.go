@@ -291,8 +291,8 @@ func (f *caseFold) apply(e Event) {
 }
 
 // applyImage follows the life of an image. Two states are stronger than what
-// is reported beside them: what is sealed stays sealed, and what is being
-// erased or erased stays so.
+// is reported beside them: what is sealed stays sealed until it is reopened, and
+// what is being erased or erased stays so.
 func (f *caseFold) applyImage(e Event) {
 	c, at, ref := &f.c, e.TS.Time, e.Ref()
 	switch p := e.Pub.(type) {
@@ -328,6 +328,15 @@ func (f *caseFold) applyImage(e Event) {
 			i.Rescued, i.Bad, i.Untried = p.Rescued, p.Bad, 0
 		}
 		f.working(i, ImageIsSealed, ref)
+	case ImageReopened:
+		i := f.image(p.Image)
+		switch i.State {
+		case ImageIsErased:
+			f.except(AfterErase, ref)
+		case ImageIsErasing:
+		default:
+			i.State, i.Seal, i.Sealed = ImageIsPaused, nil, time.Time{}
+		}
 	case ImageVerified:
 		f.image(p.Image)
 		c.Checks = append(c.Checks, Check{ref, at, e.Op, p})

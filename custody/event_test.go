@@ -35,7 +35,9 @@ func samples() []Payload {
 		KeyWrapped{"image-01", 1, SessionID{2}, "v1", "keystore/T1-2026-0001/image-01/0001.age", Hash{3}, []string{"k1", "k2"}},
 		ImagePaused{"image-01", 1, 2, 3, StopInterrupted},
 		ImageFailed{"image-01", 1, 2, 3, StopSource},
-		ImageSealed{"image-01", Hash{4}, 5, 6, 7, 8, 9, 10, true},
+		ImageSealed{"image-01", Hash{4}, 5, 6, 7, 8, 9, 10, true, false},
+		ImageSealed{"image-02", Hash{4}, 5, 6, 7, 8, 9, 10, true, true},
+		ImageReopened{"image-01", Hash{4}},
 		ImageVerified{"image-01", VerifyMedia, true, 11, 12},
 		DataOpened{"image-01", UseRestore},
 		DataRestored{"image-01", TargetDevice, 13, 14},
@@ -104,7 +106,7 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 			t.Errorf("%s: %s", p.Type(), d)
 		}
 	}
-	if len(seen) != 31 {
+	if len(seen) != 32 {
 		t.Errorf("%d types have a sample", len(seen))
 	}
 }
@@ -228,7 +230,8 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		KeyWrapped{"image-01", 1, SessionID{2}, "v1", "a.age", Hash{}, []string{"k1", "k2"}},
 		ImagePaused{"image-01", 1, 2, 3, "lunch"},
 		ImageFailed{"image-01", 1, 2, -3, StopSource},
-		ImageSealed{"image-01", Hash{}, -1, 0, 0, 0, 0, 0, false},
+		ImageSealed{"image-01", Hash{}, -1, 0, 0, 0, 0, 0, false, false},
+		ImageReopened{"image-01", Hash{}},
 		ImageVerified{"image-01", "a bit", true, 0, 0},
 		DataOpened{"image-01", "looking"},
 		DataRestored{"image-01", "cloud", 0, 0},

@@ -66,7 +66,8 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 		KeyWrapped{image, 1 + days%3, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}},
 		ImagePaused{image, int64(days), 2, 3, StopInterrupted},
 		ImageFailed{image, int64(days), 2, 3, StopSource},
-		ImageSealed{image, Hash{4}, 5, 6, 7, int64(days), 9, 10, true},
+		ImageSealed{image, Hash{4}, 5, 6, 7, int64(days), 9, 10, true, false},
+		ImageReopened{image, Hash{4}},
 		ImageVerified{image, VerifyMedia, true, 11, 12},
 		DataOpened{image, UseRestore},
 		DataRestored{image, TargetDevice, 13, 14},
@@ -282,7 +283,8 @@ func TestFoldFollowsTheLifeOfAnImage(t *testing.T) {
 	opened := CaseOpened{PurposeCrash, Dutch, false}
 	wrapped := KeyWrapped{"image-01", 1, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}}
 	paused := ImagePaused{"image-01", 100, 2, 3, StopInterrupted}
-	sealed := ImageSealed{"image-01", Hash{4}, 5, 6, 7, 200, 9, 10, false}
+	sealed := ImageSealed{"image-01", Hash{4}, 5, 6, 7, 200, 9, 10, false, false}
+	reopened := ImageReopened{"image-01", Hash{4}}
 	erasing := EraseStarted{"j1", "image-01", false}
 	done := EraseDone{"j1", "image-01", KeysComplete, MediaRaw, false, 1, 2, 3, 4, 5, 6}
 	failed, unproved := done, done
@@ -298,6 +300,9 @@ func TestFoldFollowsTheLifeOfAnImage(t *testing.T) {
 		"paused":                   {[]Payload{opened, begun("image-01"), wrapped, paused}, ImageIsPaused, nil},
 		"resumed":                  {[]Payload{opened, begun("image-01"), wrapped, paused, wrapped}, ImageIsStarted, nil},
 		"sealed":                   {[]Payload{opened, begun("image-01"), wrapped, sealed}, ImageIsSealed, nil},
+		"reopened":                 {[]Payload{opened, begun("image-01"), wrapped, sealed, reopened}, ImageIsPaused, nil},
+		"reopened, going on":       {[]Payload{opened, begun("image-01"), wrapped, sealed, reopened, wrapped}, ImageIsStarted, nil},
+		"sealed again":             {[]Payload{opened, begun("image-01"), wrapped, sealed, reopened, wrapped, sealed}, ImageIsSealed, nil},
 		"sealed stays sealed":      {[]Payload{opened, begun("image-01"), sealed, paused}, ImageIsSealed, nil},
 		"failed":                   {[]Payload{opened, begun("image-01"), ImageFailed(paused)}, ImageIsFailed, nil},
 		"erasing":                  {[]Payload{opened, begun("image-01"), sealed, erasing}, ImageIsErasing, nil},

@@ -33,6 +33,7 @@ const (
 	TypeImagePaused   Type = "image.paused"
 	TypeImageFailed   Type = "image.failed"
 	TypeImageSealed   Type = "image.sealed"
+	TypeImageReopened Type = "image.reopened"
 	TypeImageVerified Type = "image.verified"
 	TypeDataOpened    Type = "data.opened"
 	TypeDataRestored  Type = "data.restored"
@@ -195,6 +196,15 @@ type ImageSealed struct {
 	Bad      int64  `json:"bad"`      // bytes of the source
 	Seconds  int64  `json:"seconds"`  // of imaging, all runs together
 	NoFlush  bool   `json:"no_flush"` // the vault's storage cannot flush
+	// Used says that free space was left out on purpose.
+	Used bool `json:"used,omitempty"`
+}
+
+// ImageReopened records that a sealed image is gone on with, since sectors are
+// missing in it: from here on it counts as not sealed, until the next seal.
+type ImageReopened struct {
+	Image string `json:"image"`
+	Root  Hash   `json:"root"` // that the seal said
 }
 
 // ImageVerified records a check of an image. The SHA-256 of the content is
@@ -352,6 +362,9 @@ func (ImageFailed) Type() Type { return TypeImageFailed }
 // Type returns [TypeImageSealed].
 func (ImageSealed) Type() Type { return TypeImageSealed }
 
+// Type returns [TypeImageReopened].
+func (ImageReopened) Type() Type { return TypeImageReopened }
+
 // Type returns [TypeImageVerified].
 func (ImageVerified) Type() Type { return TypeImageVerified }
 
@@ -451,6 +464,8 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 		return decodeAs[ImageFailed](raw)
 	case TypeImageSealed:
 		return decodeAs[ImageSealed](raw)
+	case TypeImageReopened:
+		return decodeAs[ImageReopened](raw)
 	case TypeImageVerified:
 		return decodeAs[ImageVerified](raw)
 	case TypeDataOpened:
@@ -574,6 +589,10 @@ func (p ImageFailed) check() error { return checkStop(p.Image, p.Rescued, p.Bad,
 func checkStop(image string, rescued, bad, untried int64, why StopReason) error {
 	return must(condition{"image", isImage(image)}, natural("rescued", rescued), natural("bad", bad),
 		natural("untried", untried), condition{"why", why.Valid()})
+}
+
+func (p ImageReopened) check() error {
+	return must(condition{"image", isImage(p.Image)}, condition{"root", !p.Root.IsZero()})
 }
 
 func (p ImageSealed) check() error {

@@ -21,6 +21,7 @@ var (
 	ErrErased       = errors.New("the image is erased")
 	ErrErasing      = errors.New("the image is being erased")
 	ErrSealed       = errors.New("the image is sealed")
+	ErrNotSealed    = errors.New("the image is not sealed")
 	ErrNoImage      = errors.New("the case has no such image")
 	ErrImageExists  = errors.New("the case has that image already")
 	ErrNoHold       = errors.New("the case has no such active hold")
@@ -185,6 +186,8 @@ func allowCase(c Case, e Event, private map[string]string) error {
 		return c.MayImage()
 	case KeyWrapped:
 		return c.mayWrite(p.Image)
+	case ImageReopened:
+		return c.mayReopen(p.Image)
 	case ImagePaused, ImageFailed, ImageSealed, ImageVerified, DataRestored:
 		return c.hasImage(e.Pub)
 	case DataOpened:
@@ -281,6 +284,23 @@ func (c Case) mayWrite(image string) error {
 		return ErrSealed
 	}
 	if !c.Closed.IsZero() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// mayReopen says whether a sealed image may be gone on with: something is missing
+// in it, and it may still be read.
+func (c Case) mayReopen(image string) error {
+	if err := c.MayOpen(image); err != nil {
+		return err
+	}
+	switch i, _ := c.Image(image); {
+	case i.State != ImageIsSealed:
+		return ErrNotSealed
+	case i.Rescued >= i.Bytes:
+		return ErrSealed
+	case !c.Closed.IsZero():
 		return ErrClosed
 	}
 	return nil

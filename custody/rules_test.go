@@ -17,7 +17,9 @@ func TestRulesOfACase(t *testing.T) {
 	agreed := AgreementRecorded{"2026-1"}
 	deadline := DeadlineSet{At(at.AddDate(0, 0, 90)), keep}
 	wrapped := KeyWrapped{"image-01", 1, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}}
-	sealed := ImageSealed{"image-01", Hash{4}, 5, 6, 7, 200, 9, 10, false}
+	sealed := ImageSealed{"image-01", Hash{4}, 5, 6, 7, 200, 9, 10, false, false}
+	begunLarge := begun("image-01")
+	begunLarge.Bytes = 1000
 	erasing := EraseStarted{"j1", "image-01", true}
 	done := EraseDone{"j1", "image-01", KeysComplete, MediaRaw, false, 1, 2, 3, 4, 5, 6}
 	for name, test := range map[string]struct {
@@ -35,6 +37,11 @@ func TestRulesOfACase(t *testing.T) {
 		"same image twice":            {[]Payload{opened, agreed, deadline, begun("image-01")}, begun("image-01"), nil, ErrImageExists},
 		"key of no image":             {[]Payload{opened}, wrapped, nil, ErrNoImage},
 		"key of a sealed image":       {[]Payload{opened, begun("image-01"), sealed}, wrapped, nil, ErrSealed},
+		"reopened":                    {[]Payload{opened, begunLarge, sealed}, ImageReopened{"image-01", Hash{4}}, nil, nil},
+		"reopened though whole":       {[]Payload{opened, begun("image-01"), sealed}, ImageReopened{"image-01", Hash{4}}, nil, ErrSealed},
+		"reopened though not sealed":  {[]Payload{opened, begunLarge}, ImageReopened{"image-01", Hash{4}}, nil, ErrNotSealed},
+		"reopened though erasing":     {[]Payload{opened, begunLarge, sealed, erasing}, ImageReopened{"image-01", Hash{4}}, nil, ErrErasing},
+		"key of a reopened image":     {[]Payload{opened, begunLarge, sealed, ImageReopened{"image-01", Hash{4}}}, wrapped, nil, nil},
 		"key of an erasing image":     {[]Payload{opened, begun("image-01"), erasing}, wrapped, nil, ErrErasing},
 		"seal of no image":            {[]Payload{opened}, sealed, nil, ErrNoImage},
 		"seal while erasing":          {[]Payload{opened, begun("image-01"), erasing}, sealed, nil, nil}, // a fact
