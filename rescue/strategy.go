@@ -80,6 +80,9 @@ type Strategy struct {
 	fine    spans // unread sectors to be read one physical sector at a time
 	left    spans // sectors that failed alone, and not by the medium: not in this run again
 	retryAt int64
+
+	cost     forecast
+	slowCost float64 // seconds for a sector of what reads too slowly
 }
 
 // kind is how a stage finds its reads.
@@ -163,6 +166,7 @@ func (s *Strategy) Retier(regions []Region) {
 		s.stage = 0
 	}
 	s.entered = false
+	s.recount()
 }
 
 // Next implements [Planner].
@@ -288,7 +292,7 @@ func (s *Strategy) retryRead() (span, bool) {
 
 // Done implements [Planner].
 func (s *Strategy) Done(r Read, res Result) []mapfile.Run {
-	ours := false
+	ours, before, was := false, s.now, stateOf(s.m.Get(r.First).Status)
 	if !res.Late {
 		if i := slices.Index(s.flying, r); i >= 0 {
 			s.flying = slices.Delete(s.flying, i, i+1)
@@ -296,8 +300,9 @@ func (s *Strategy) Done(r Read, res Result) []mapfile.Run {
 		}
 		s.now = max(s.now, res.Began+res.Took)
 	}
+	defer func() { s.spend(r, res, was, s.now-before, ours) }()
 	good := min(max(res.Good, 0), r.Sectors)
-	s.m.Set(r.First, good, mapfile.Rescued)
+	s.set(r.First, good, mapfile.Rescued)
 	if ours {
 		s.book(r, res, good)
 	}
@@ -377,6 +382,7 @@ func (s *Strategy) failed(r Read, res Result, behind int64, ours bool) []mapfile
 	}
 	if alone && !named {
 		s.left = s.left.with(r.First, r.End())
+		s.cost.left += r.Sectors
 		changed = s.lower(changed, behind, r.End(), mapfile.NonScraped)
 	}
 	switch r.Pass {
@@ -405,7 +411,7 @@ func (s *Strategy) lower(changed []mapfile.Run, first, end int64, to mapfile.Sta
 		}
 	}
 	for _, r := range changed[from:] {
-		s.m.Set(r.First, r.Sectors, to)
+		s.set(r.First, r.Sectors, to)
 	}
 	return changed
 }

@@ -169,6 +169,9 @@ func (s *Strategy) sweepFailed(changed []mapfile.Run, r Read, res Result, lost s
 	if run.open && lost.first < run.first {
 		return changed // read at the same time as what is behind it
 	}
+	if run.open {
+		s.between(run.good + s.bytes(lost.first-r.First))
+	}
 	if !run.open {
 		clean := lost.first > 0 && s.m.Get(lost.first-1).Status == mapfile.Rescued
 		*run = badRun{open: true, first: lost.first, clean: clean}
@@ -241,6 +244,8 @@ func (s *Strategy) tooSlow(r Read, res Result) bool {
 	}
 	end := min(r.End()+sw.defers, s.m.Sectors())
 	sw.deferred = sw.deferred.with(r.End(), end)
+	s.putOff(r.End(), end)
+	s.slowCost = res.Took.Seconds() / float64(r.Sectors)
 	sw.at = max(sw.at, end)
 	sw.defers = min(sw.defers*2, max(s.m.Sectors()/100, s.sectors(deferFrom)))
 	return true

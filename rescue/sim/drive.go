@@ -35,8 +35,10 @@ func Drive(d *Disk, newStrategy Make, limit time.Duration) (Score, *mapfile.Map,
 	s := newScorer(d)
 	level := 0
 	p.Retier(d.Known(level))
+	oracle, _ := p.(rescue.Forecaster)
 	var flying []rescue.Read
 	for d.now < limit {
+		s.forecast.ask(d.now, oracle)
 		for r, ok := p.Next(); ok; r, ok = p.Next() {
 			if r.First < 0 || r.Sectors <= 0 || r.Sectors > rescue.MaxRead/Sector || r.End() > m.Sectors() {
 				return s.finish(false), m, fmt.Errorf("%w: %+v", ErrPlanner, r)

@@ -25,6 +25,8 @@ type Score struct {
 	Elapsed  time.Duration
 	Finished bool // the strategy came to its end; else the time limit did
 	Share    float64
+
+	Forecast Forecast
 }
 
 // scorer follows what is rescued.
@@ -36,6 +38,7 @@ type scorer struct {
 	score    Score
 	at30     bool
 	atErrors bool
+	forecast forecasts
 }
 
 func newScorer(d *Disk) *scorer {
@@ -89,6 +92,9 @@ func (s *scorer) took(first, n, good int64, failed bool) {
 }
 
 func (s *scorer) finish(finished bool) Score {
+	if finished {
+		s.score.Forecast = s.forecast.judge(s.d.now)
+	}
 	s.score.Elapsed, s.score.Share, s.score.Finished = s.d.now, s.share(), finished
 	if !s.at30 {
 		s.score.At30 = s.share()
