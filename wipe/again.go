@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 // looks is how often the last look is repeated when it found something to
@@ -143,7 +145,7 @@ func (r *run) holds(d *dir, s *site, f *FileJob, name string) (bool, error) {
 	for p := range pieces(within(l.spans, id.size), 0) {
 		n, err := file.ReadAt(b[:p.Len], p.Off)
 		switch {
-		case err != nil && !errors.Is(err, io.EOF) && sortError(err) != medium:
+		case err != nil && !errors.Is(err, io.EOF) && kernel.Sort(err) != kernel.Medium:
 			return false, err
 		case err != nil || stream.Different(b[:n], p.Off) != 0:
 			return false, nil

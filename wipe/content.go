@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 // look sees whether a file is still the one that was planned, and records when it
@@ -172,7 +174,7 @@ func (r *run) cover(ctx context.Context, d *dir, s *site, f *FileJob, what strin
 		giveUp: r.o.UnlinkFailed,
 	}
 	err = o.run(ctx)
-	if err != nil && r.o.UnlinkFailed && sortError(err) == medium {
+	if err != nil && r.o.UnlinkFailed && kernel.Sort(err) == kernel.Medium {
 		// The flush failed, so that nothing since the last one is known to be written.
 		f.Bad = slices.DeleteFunc(f.Bad, func(b Span) bool { return b.Off >= f.Done })
 		f.Bad = append(f.Bad, Span{f.Done, f.End - f.Done})

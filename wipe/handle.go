@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 // step is one act of a run on the storage, as the tests see it.
@@ -214,49 +216,14 @@ func (h *handle) cold(off, n int64) bool {
 	return true
 }
 
-// alike sorts an error of the storage into what a run does about it.
-type alike int
-
-const (
-	fatal    alike = iota // stop
-	medium                // these bytes cannot be had; others may
-	full                  // no space
-	sealed                // read-only
-	vanished              // the storage is gone
-)
-
-func sortError(err error) alike {
-	for _, e := range []unix.Errno{unix.EIO, unix.ENODATA, unix.EREMOTEIO, unix.EILSEQ, unix.ETIMEDOUT} {
-		if errors.Is(err, e) {
-			return medium
-		}
-	}
-	for _, e := range []unix.Errno{unix.ENOSPC, unix.EDQUOT} {
-		if errors.Is(err, e) {
-			return full
-		}
-	}
-	for _, e := range []unix.Errno{unix.EROFS, unix.EPERM, unix.EACCES, unix.ETXTBSY} {
-		if errors.Is(err, e) {
-			return sealed
-		}
-	}
-	for _, e := range []unix.Errno{unix.ENODEV, unix.ENXIO, unix.ESTALE, unix.ENOTCONN, unix.EHOSTDOWN, unix.ENOLINK, unix.ESHUTDOWN, unix.ENOMEDIUM} {
-		if errors.Is(err, e) {
-			return vanished
-		}
-	}
-	return fatal
-}
-
 // explain puts the sentinel of an error's kind into its chain; the errno stays.
 func explain(err error) error {
-	switch sortError(err) {
-	case full:
+	switch kernel.Sort(err) {
+	case kernel.Full:
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case sealed:
+	case kernel.Sealed:
 		return fmt.Errorf("%w: %w", ErrReadOnly, err)
-	case vanished:
+	case kernel.Vanished:
 		return fmt.Errorf("%w: %w", ErrVanished, err)
 	}
 	return err

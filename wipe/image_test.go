@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 // image is an invented image in a vault of its own: the marks are those of the
@@ -286,8 +288,8 @@ func mounted(point string) bool {
 		return false
 	}
 	defer f.Close()
-	all, _ := parseMountinfo(f)
-	return slices.ContainsFunc(all, func(m mount) bool { return m.point == point })
+	all, _ := kernel.ParseMounts(f)
+	return slices.ContainsFunc(all, func(m kernel.Mount) bool { return m.Point == point })
 }
 
 // holds counts how many of the given 4 KiB blocks of old content lie anywhere on

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 // beginKeys takes the last looks, records that the keys are about to go, and asks
@@ -256,7 +258,7 @@ func (r *run) keyLeft() (left bool, err error) {
 		var b [64]byte
 		k, err := f.ReadAt(b[:], 0)
 		f.Close()
-		if looksLikeKey(b[:k]) || k == 0 && err != nil && sortError(err) == medium {
+		if looksLikeKey(b[:k]) || k == 0 && err != nil && kernel.Sort(err) == kernel.Medium {
 			left = true
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"salvor/wipe/internal/kernel"
 )
 
 const (
@@ -15,28 +15,6 @@ const (
 	checkpoint = 64 << 20 // bytes between two saves of the journal
 	depth      = 3        // chunks in memory at once
 )
-
-// aligned is memory for direct I/O: page-aligned and outside the Go heap.
-type aligned [][]byte
-
-func newAligned(n int) (aligned, error) {
-	var a aligned
-	for range n {
-		b, err := unix.Mmap(-1, 0, chunkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-		if err != nil {
-			a.free()
-			return nil, fmt.Errorf("get memory for direct I/O: %w", err)
-		}
-		a = append(a, b)
-	}
-	return a, nil
-}
-
-func (a aligned) free() {
-	for _, b := range a {
-		_ = unix.Munmap(b)
-	}
-}
 
 // pieces cuts spans into pieces of at most a chunk, beginning at offset from. Cuts
 // lie on multiples of a chunk, so that a resumed pass cuts at the same places.
@@ -78,7 +56,7 @@ type overwriting struct {
 // run overwrites. Making the stream, writing it and flushing what was written go
 // on side by side. On an error everything before the last durable offset stands.
 func (o *overwriting) run(ctx context.Context) error {
-	mem, err := newAligned(depth)
+	mem, err := kernel.NewMemory(depth, chunkSize)
 	if err != nil {
 		return err
 	}
@@ -133,7 +111,7 @@ func (o *overwriting) run(ctx context.Context) error {
 		if flushing != nil {
 			<-flushing
 		}
-		mem.free()
+		mem.Free()
 	}()
 
 	var since int64
@@ -182,11 +160,11 @@ func (o *overwriting) write(ctx context.Context, p []byte, off int64) error {
 	if err == nil {
 		return nil
 	}
-	switch kind := sortError(err); {
-	case kind == full && o.giveUp:
+	switch kind := kernel.Sort(err); {
+	case kind == kernel.Full && o.giveUp:
 		o.bad(Span{off, int64(len(p))})
 		return nil
-	case kind != medium:
+	case kind != kernel.Medium:
 		return fmt.Errorf("overwrite %s: %w", o.to.name, err)
 	}
 	if gone := o.alive(); gone != nil {
@@ -238,7 +216,7 @@ type lump struct {
 // cannot be read. The file and the device are read in turns, chunk by chunk.
 func (c *comparing) run(ctx context.Context) (Facts, error) {
 	facts := Facts{PastCache: true, Raw: c.device != nil}
-	mem, err := newAligned(depth)
+	mem, err := kernel.NewMemory(depth, chunkSize)
 	if err != nil {
 		return facts, err
 	}
@@ -255,7 +233,7 @@ func (c *comparing) run(ctx context.Context) (Facts, error) {
 	defer func() {
 		cancel(nil)
 		reader.Wait()
-		mem.free()
+		mem.Free()
 	}()
 
 	for l := range read {
@@ -334,7 +312,7 @@ func (c *comparing) fetch(ctx context.Context, from *handle, p []byte, off int64
 	case errors.Is(err, io.EOF):
 		lost(off+int64(n), int64(len(p)-n))
 		return nil
-	case sortError(err) != medium:
+	case kernel.Sort(err) != kernel.Medium:
 		return fmt.Errorf("read back %s: %w", from.name, err)
 	}
 	if gone := c.alive(); gone != nil {

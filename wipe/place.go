@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 // kindOf says how far salvor knows a type of file system. Only the two that were
@@ -34,7 +36,7 @@ func kindOf(fstype string) Kind {
 // site is a Place with what only this process needs to know of it.
 type site struct {
 	Place
-	mount mount
+	mount kernel.Mount
 	block int64  // unit in which space is handed out, bytes
 	node  string // path of the block device; empty when there is none
 	raw   bool   // node holds the blocks at the offsets that FIEMAP tells
@@ -48,22 +50,22 @@ func siteOf(d *dir, above []string) (site, error) {
 	if err != nil {
 		return site{}, fmt.Errorf("find the file system: %w", err)
 	}
-	mounts, err := parseMountinfo(f)
+	mounts, err := kernel.ParseMounts(f)
 	f.Close()
 	if err != nil {
 		return site{}, err
 	}
-	i := slices.IndexFunc(mounts, func(m mount) bool { return d.id.mount != 0 && m.id == d.id.mount })
+	i := slices.IndexFunc(mounts, func(m kernel.Mount) bool { return d.id.mount != 0 && m.ID == d.id.mount })
 	if i < 0 {
-		i = slices.IndexFunc(mounts, func(m mount) bool { return m.dev == d.id.dev })
+		i = slices.IndexFunc(mounts, func(m kernel.Mount) bool { return m.Dev == d.id.dev })
 	}
 	if i < 0 {
 		return site{}, fmt.Errorf("find the file system: it is not among the mounts: %w", ErrVanished)
 	}
 	s := site{mount: mounts[i]}
-	s.FS = s.mount.fs
+	s.FS = s.mount.FS
 	s.Kind = kindOf(s.FS)
-	s.ReadOnly = slices.Contains(s.mount.options, "ro")
+	s.ReadOnly = slices.Contains(s.mount.Options, "ro")
 
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(d.f.Fd()), &st); err != nil {
@@ -87,7 +89,7 @@ func (s *site) device(d *dir) {
 		// The device number of such a file system is made up, but its source may
 		// be a block device: good enough to look for residue on.
 		var st unix.Stat_t
-		if unix.Stat(s.mount.source, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		if unix.Stat(s.mount.Source, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
 			return
 		}
 		dev = st.Rdev
@@ -138,8 +140,14 @@ func openNode(node string, dev uint64) (*os.File, error) {
 // leaves this file.
 const snapshotLayer = "\x00snapshot"
 
-// layers walks down from a block device (its directory in /sys) and returns the
-// kinds of virtual layers on the way, and whether what is at the bottom spins.
+// Layers walks down from a block device, given by its directory below /sys/devices,
+// and returns the kinds of virtual layers on the way ("loop", "dm", "virtual disk"),
+// and whether what is at the bottom spins.
+func Layers(sys string) (virtual []string, rotating Answer) {
+	virtual, rotating = layers(sys)
+	return slices.DeleteFunc(virtual, func(l string) bool { return l == snapshotLayer }), rotating
+}
+
 func layers(sys string) (virtual []string, rotating Answer) {
 	// A partition has no queue of its own.
 	if _, err := os.Stat(filepath.Join(sys, "partition")); err == nil {
@@ -283,19 +291,19 @@ var snapshotNames = []string{
 // snapshots looks for signs of snapshots: in the directory itself, in those given
 // above it, and at the mount point. It looks by name, since several servers leave
 // the directory out of listings.
-func snapshots(d *dir, m mount, above []string) []string {
+func snapshots(d *dir, m kernel.Mount, above []string) []string {
 	var found []string
 	for _, name := range snapshotNames {
 		var st unix.Stat_t
 		seen := unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
-		for _, p := range append([]string{m.point}, above...) {
+		for _, p := range append([]string{m.Point}, above...) {
 			seen = seen || unix.Lstat(filepath.Join(p, name), &st) == nil
 		}
 		if seen {
 			found = append(found, name)
 		}
 	}
-	if m.fs == "cifs" || m.fs == "smb3" {
+	if m.FS == "cifs" || m.FS == "smb3" {
 		// CIFS_ENUMERATE_SNAPSHOTS fills in how many there are; with room for none
 		// the server only counts.
 		var answer [3]uint32
@@ -354,7 +362,7 @@ func attributesOf(f *os.File, s *site) attributes {
 // mounts leaves the option out when it is the file system's own default, so the
 // full list is read; when that cannot be read, the answer is yes.
 func journalsData(s *site) bool {
-	if slices.Contains(s.mount.options, "data=journal") {
+	if slices.Contains(s.mount.Options, "data=journal") {
 		return true
 	}
 	b, err := os.ReadFile(filepath.Join("/proc/fs/ext4", s.Device, "options"))

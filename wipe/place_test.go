@@ -5,10 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestOnlyMeasuredFileSystemsAreInPlace(t *testing.T) {
@@ -21,46 +18,6 @@ func TestOnlyMeasuredFileSystemsAreInPlace(t *testing.T) {
 			t.Errorf("%q is %s, want %s", fs, got, want)
 		}
 	}
-}
-
-func TestMountinfo(t *testing.T) {
-	const text = `27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
-30 25 0:27 /a\040b /mnt/my\040disk ro,relatime master:2 propagate_from:3 - fuse.sshfs u@h:/x\134y rw,user_id=0
-31 25 8:17 / /media/\303\251 rw - xfs /dev/sdb1
-`
-	all, err := parseMountinfo(strings.NewReader(text))
-	check(t, err)
-	want := []mount{
-		{27, unix.Mkdev(254, 0), "/", "ext4", "/dev/vda", []string{"rw", "relatime", "rw", "discard"}},
-		{30, unix.Mkdev(0, 27), "/mnt/my disk", "fuse.sshfs", `u@h:/x\y`, []string{"ro", "relatime", "rw", "user_id=0"}},
-		{31, unix.Mkdev(8, 17), "/media/é", "xfs", "/dev/sdb1", []string{"rw"}},
-	}
-	if len(all) != len(want) {
-		t.Fatalf("%d mounts", len(all))
-	}
-	for i, w := range want {
-		g := all[i]
-		if g.id != w.id || g.dev != w.dev || g.point != w.point || g.fs != w.fs || g.source != w.source || !slices.Equal(g.options, w.options) {
-			t.Errorf("%+v, want %+v", g, w)
-		}
-	}
-	for _, bad := range []string{"x", "1 2 3:4 / / rw ext4 /dev/vda rw", "a 1 254:0 / / rw - ext4 x", "1 1 254 / / rw - ext4 x", "1 1 b:0 / / rw - ext4 x"} {
-		if _, err := parseMountinfo(strings.NewReader(bad)); err == nil {
-			t.Errorf("%q was read", bad)
-		}
-	}
-}
-
-func FuzzMountinfo(f *testing.F) {
-	f.Add("27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n")
-	f.Add("30 25 0:27 / /mnt/my\\040disk ro - fuse.sshfs u@h:/x\\134y rw\n")
-	f.Add("1 1 0:0 / \\\\0 x - a b")
-	f.Fuzz(func(t *testing.T, text string) {
-		all, err := parseMountinfo(strings.NewReader(text))
-		if err == nil && len(all) > strings.Count(text, "\n")+1 {
-			t.Errorf("%d mounts in %q", len(all), text)
-		}
-	})
 }
 
 // FuzzMark: whatever the first block of a file holds, it belongs to an image only

@@ -14,6 +14,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 const jobVersion = 1
@@ -298,7 +300,7 @@ func markOf(f *os.File, name string) (*mark, error) {
 	b := make([]byte, copies*markBlock)
 	n, err := f.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		if sortError(err) == medium {
+		if kernel.Sort(err) == kernel.Medium {
 			return nil, nil // it cannot say whose it is
 		}
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/wipe/internal/kernel"
 )
 
 const (
@@ -134,11 +136,11 @@ func (r *run) scan(ctx context.Context, s *site, found map[string]bool, facts *R
 	if err != nil {
 		return fmt.Errorf("look for residue: %w", err)
 	}
-	mem, err := newAligned(1)
+	mem, err := kernel.NewMemory(1, chunkSize)
 	if err != nil {
 		return err
 	}
-	defer mem.free()
+	defer mem.Free()
 
 	r.report("residue", 0, size)
 	c := comparing{budget: &r.budget, giveUp: true, alive: s.alive}

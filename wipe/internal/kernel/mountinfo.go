@@ -1,4 +1,4 @@
-package wipe
+package kernel
 
 import (
 	"bufio"
@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount is one line of /proc/self/mountinfo.
-type mount struct {
-	id      uint64
-	dev     uint64
-	point   string // where it is mounted
-	fs      string // type, "ext4", "fuse.sshfs"
-	source  string
-	options []string // of the mount and of the file system
+// Mount is one line of /proc/self/mountinfo.
+type Mount struct {
+	ID      uint64
+	Dev     uint64
+	Point   string // where it is mounted
+	FS      string // type, "ext4", "fuse.sshfs"
+	Source  string
+	Options []string // of the mount and of the file system
 }
 
-// parseMountinfo reads the format of proc_pid_mountinfo(5). A line that it cannot
+// ParseMounts reads the format of proc_pid_mountinfo(5). A line that it cannot
 // read is an error: an unknown mount could be the one that matters.
-func parseMountinfo(r io.Reader) ([]mount, error) {
-	var all []mount
+func ParseMounts(r io.Reader) ([]Mount, error) {
+	var all []Mount
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -39,8 +39,8 @@ func parseMountinfo(r io.Reader) ([]mount, error) {
 	return all, nil
 }
 
-func parseMount(line string) (mount, error) {
-	bad := func() (mount, error) { return mount{}, fmt.Errorf("read the list of mounts: unknown line") }
+func parseMount(line string) (Mount, error) {
+	bad := func() (Mount, error) { return Mount{}, fmt.Errorf("read the list of mounts: unknown line") }
 	front, back, ok := strings.Cut(line, " - ")
 	if !ok {
 		return bad()
@@ -62,13 +62,13 @@ func parseMount(line string) (mount, error) {
 	if err1 != nil || err2 != nil {
 		return bad()
 	}
-	m := mount{
-		id: id, dev: unix.Mkdev(uint32(maj), uint32(mnr)),
-		point: unescape(f[4]), fs: b[0], source: unescape(b[1]),
-		options: strings.Split(f[5], ","),
+	m := Mount{
+		ID: id, Dev: unix.Mkdev(uint32(maj), uint32(mnr)),
+		Point: unescape(f[4]), FS: b[0], Source: unescape(b[1]),
+		Options: strings.Split(f[5], ","),
 	}
 	if len(b) > 2 {
-		m.options = append(m.options, strings.Split(b[2], ",")...)
+		m.Options = append(m.Options, strings.Split(b[2], ",")...)
 	}
 	return m, nil
 }
