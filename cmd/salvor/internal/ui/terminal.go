@@ -56,6 +56,7 @@ type Terminal struct {
 	now         func() time.Time
 	mu          sync.Mutex // one line at a time
 	bar         *Progress  // the bar on the screen, to be cleared before a message; guarded by mu
+	board       *Dashboard // the status that is being shown, which messages go through; guarded by mu
 }
 
 // New makes a Terminal over s.
@@ -120,6 +121,10 @@ func (t *Terminal) Warn(format string, args ...any) {
 		}{text}); err == nil {
 			t.mu.Lock()
 			defer t.mu.Unlock()
+			if t.board != nil {
+				t.board.say(t.rawErr, string(l))
+				return
+			}
 			fmt.Fprint(t.rawErr, string(l))
 		}
 		return
@@ -141,11 +146,16 @@ func (t *Terminal) Fail(err error) int {
 func (t *Terminal) line(s string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	text := lines(t.wrap(s)) + "\n"
+	if t.board != nil {
+		t.board.say(t.rawErr, text)
+		return
+	}
 	if t.bar != nil {
 		t.bar.clear()
 		defer t.bar.redraw()
 	}
-	fmt.Fprintln(t.Err, lines(t.wrap(s)))
+	fmt.Fprint(t.Err, text)
 }
 
 // wrap breaks a message at words where standard error is a terminal; a word that is
