@@ -154,6 +154,7 @@ func (e Event) check() error {
 		{"prev", e.Prev.IsZero() == (e.Seq == 1)},
 		{"ts", !e.TS.IsZero()},
 		{"item", e.Item == "" || isItem(e.Item) && e.Case != ""},
+		{"item", e.Item != "" || !e.Type().ofItem()},
 		{"op", isOp(e.Op)},
 		{"case_heads", e.Case != "" || len(e.CaseHeads) == 0},
 	} {

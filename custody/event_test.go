@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -27,9 +28,9 @@ func samples() []Payload {
 		OperatorTrained{"op-7f3a", "2026-01-05"},
 		OperatorEnded{"op-7f3a", "2027-01-05"},
 		Heartbeat{},
-		CaseOpened{PurposeCrash, French, true},
+		CaseOpened{Purpose: PurposeCrash, Language: French, Business: true},
 		AgreementRecorded{"2026-1"},
-		ItemReceived{"1", ItemHDD, 1e12},
+		ItemReceived{Item: "1", Kind: ItemHDD, Bytes: 1e12},
 		CaseClosed{},
 		ImageStarted{"image-01", UUID{1, 0xab}, "v1", "1", 1e12, 512, 4096, at, at},
 		KeyWrapped{"image-01", 1, SessionID{2}, "v1", "keystore/T1-2026-0001/image-01/0001.age", Hash{3}, []string{"k1", "k2"}},
@@ -39,8 +40,8 @@ func samples() []Payload {
 		ImageSealed{"image-02", Hash{4}, 5, 6, 7, 8, 9, 10, true, true},
 		ImageReopened{"image-01", Hash{4}},
 		ImageVerified{"image-01", VerifyMedia, true, 11, 12},
-		DataOpened{"image-01", UseRestore},
-		DataRestored{"image-01", TargetDevice, 13, 14},
+		DataOpened{Image: "image-01", Use: UseRestore},
+		DataRestored{Image: "image-01", Target: TargetDevice, Bytes: 13, Unread: 14},
 		DeadlineSet{at, keep},
 		DeadlineShortened{at},
 		HoldAdded{"h1", HoldLegal, "2027-01-01"},
@@ -51,8 +52,54 @@ func samples() []Payload {
 		AttestIssued{"a1", Hash{5}, "image-01", KeysComplete, MediaRaw},
 		PaperPrinted{PaperCustody, FormatPDF, German},
 		PrivateErased{[]Ref{{"T1", 3}, {"T1", 12}}},
+
+		CaseOpened{
+			PurposeTransfer, German, true, RoleProcessor, "DPA-2026-7",
+			[]Category{CategoryHealth, CategoryLegal},
+			EndBoth,
+			[]Action{ActionImage, ActionList},
+			true,
+		},
+		ItemReceived{"2", ItemSSD, 5e11, ConditionWet, "S-100", "L-03"},
+		DataOpened{"image-01", UseExtract, Export{"c1", true, true, true}},
+		DataRestored{"image-01", TargetDevice, 13, 14, Export{Copy: "c2"}},
+		StationRetired{"B1", 912, EndStolen},
+		PolicySet{PolicyKeep, "60d", "2026-12-01"},
+		ProcessorAdded{"lab", []Service{ServiceRecovery, ServiceTransport}, "C-12", "2026-01-01", "2027-12-31", "CH", SafeguardAdequacy, true, true, true, "hub", true},
+		ProcessorEnded{"lab", "2026-12-31"},
+		OperatorKeyAdded{"op-7f3a", "k-1", KeyToken, "salvor-op/01kb0f4vy9v3qk3y8m6t2r7w5z/op-7f3a+0a1b2c3d+AZxxxxxx/+=="},
+		OperatorKeyEnded{"op-7f3a", "k-1", at, EndLost},
+		BackupMade{Hash{6}, 1, 2, BackupOffsite},
+		SelftestPassed{"v0.9.1", 40, 12},
+		Offered{"o1", "op-7f3a", "op-0002", TransferImaging, SealIntact},
+		Accepted{"op-7f3a", "op-0002", TransferImaging, SealIntact, "L-03", "o1"},
+		PlaceChanged{"L-04"},
+		SealApplied{"S-101"},
+		SealChecked{"S-101", SealBroken},
+		SentExternal{"lab", ServiceRecovery, CarrierCourier, SealIntact, "2026-12-20"},
+		BackExternal{"lab", CarrierPost, SealOpened, "L-01"},
+		DataExtracted{"image-01", TargetFile, 15, 16, 17, Export{"c3", true, false, false}},
+		DataReturned{"c3", "image-01", MediumCustomer, "2", 15, 16, true, RecipientProxy, CheckedIdentity},
+		CustomerConfirmed{ConfirmedSigned, at},
+		ItemReturned{RecipientOwner, CheckedCode, SealIntact},
+		CopyErased{"c3", MediaLogical, "j2"},
+		MediumDestroyed{Kind: CopyKey, Image: "image-01", File: "a/0001.age", Store: "v1", Method: DestroyDrill, Date: "2026-11-21", Witness: "op-0002", Processor: "recycler"},
+		PurgeProposed{"p1", []string{"image-01", "image-02"}, at},
+		PurgeValidated{"p1"},
+		EventCorrected{Ref{"T1", 3}, []string{FieldAddress, FieldPhone}},
+		RequestReceived{"r1", RequestErasure, at, At(at.AddDate(0, 1, 0))},
+		RequestExtended{"r1", at, At(at.AddDate(0, 3, 0)), ExtensionComplex},
+		RequestAnswered{"r1", at, OutcomePartly, DelayAbsence},
+		IncidentOpened{"i1", IncidentStolen, at, at, RoleProcessor, At(at.Add(72 * hour)), At(at.Add(24 * hour)), []CaseNo{"B1-2026-0042"}},
+		IncidentAssessed{"i1", RiskHigh, 3, 4, []CaseNo{"B1-2026-0042"}},
+		IncidentControllerNotified{"i1", at, DelayFacts},
+		IncidentAuthorityNotified{"i1", at, DelayFacts},
+		IncidentSubjectsNotified{"i1", at, ToldLetter, 3},
+		IncidentClosed{"i1", ExemptController, ExemptNoRisk, ExemptEncrypted, DelayOversight},
 	}
 }
+
+const hour = time.Hour
 
 func sampleEvent(p Payload) Event {
 	e := Event{
@@ -106,7 +153,7 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 			t.Errorf("%s: %s", p.Type(), d)
 		}
 	}
-	if len(seen) != 32 {
+	if len(seen) != 65 {
 		t.Errorf("%d types have a sample", len(seen))
 	}
 }
@@ -207,12 +254,12 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		OperatorAdded{"op-7f3a", "boss"},
 		OperatorAgreed{"op-7f3a", "yesterday"},
 		OperatorEnded{"op-7f3a", "2027-02-29"},
-		CaseOpened{"curiosity", Dutch, false},
-		CaseOpened{PurposeCrash, "es", false},
+		CaseOpened{Purpose: "curiosity", Language: Dutch},
+		CaseOpened{Purpose: PurposeCrash, Language: "es"},
 		AgreementRecorded{"I agree"},
-		ItemReceived{"0", ItemHDD, 1},
-		ItemReceived{"1", "toaster", 1},
-		ItemReceived{"1", ItemHDD, -1},
+		ItemReceived{Item: "0", Kind: ItemHDD, Bytes: 1},
+		ItemReceived{Item: "1", Kind: "toaster", Bytes: 1},
+		ItemReceived{Item: "1", Kind: ItemHDD, Bytes: -1},
 		with(func(p *ImageStarted) { p.UUID = UUID{} }),
 		with(func(p *ImageStarted) { p.Bytes = 0 }),
 		with(func(p *ImageStarted) { p.Sector = 520 }),
@@ -233,8 +280,8 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		ImageSealed{"image-01", Hash{}, -1, 0, 0, 0, 0, 0, false, false},
 		ImageReopened{"image-01", Hash{}},
 		ImageVerified{"image-01", "a bit", true, 0, 0},
-		DataOpened{"image-01", "looking"},
-		DataRestored{"image-01", "cloud", 0, 0},
+		DataOpened{Image: "image-01", Use: "looking"},
+		DataRestored{Image: "image-01", Target: "cloud", Bytes: 0, Unread: 0},
 		DeadlineSet{Time{}, keep},
 		DeadlineSet{at, Keep{}},
 		DeadlineShortened{},
@@ -351,8 +398,9 @@ func TestPrivateFieldsAreTheNecessaryOnes(t *testing.T) {
 		}
 	}
 	want := []string{
-		"accessories", "address", "condition", "customer", "email", "fault", "fingerprint", "login", "model", "name",
-		"phone", "reason", "serial", "sha256", "source", "target", "ticket",
+		"accessories", "address", "answer", "condition", "customer", "effects", "email", "excluded", "facts", "fault",
+		"fingerprint", "login", "maker", "measures", "missing", "model", "name", "phone", "proxy", "reason", "recipient",
+		"recycler", "reference", "request", "serial", "sha256", "source", "target", "ticket", "wanted",
 	}
 	if d := cmp.Diff(want, slices.Sorted(maps.Keys(names))); d != "" {
 		t.Error(d)

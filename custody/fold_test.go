@@ -59,9 +59,9 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 	media := rapid.SampledFrom([]MediaClass{MediaRaw, MediaLogical, MediaNotAssured, MediaFailed}).Draw(t, "media")
 	keys := rapid.SampledFrom([]KeyClass{KeysComplete, KeysPartial, KeysNone}).Draw(t, "keys")
 	return rapid.SampledFrom([]Payload{
-		CaseOpened{PurposeCrash, Dutch, days%2 == 0},
+		CaseOpened{Purpose: PurposeCrash, Language: Dutch, Business: days%2 == 0},
 		AgreementRecorded{fmt.Sprint(days)},
-		ItemReceived{"1", ItemHDD, int64(days)},
+		ItemReceived{Item: "1", Kind: ItemHDD, Bytes: int64(days)},
 		ImageStarted{image, UUID{1}, "v1", "1", 1, 512, 4096, At(at), At(at.AddDate(0, 0, days))},
 		KeyWrapped{image, 1 + days%3, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}},
 		ImagePaused{image, int64(days), 2, 3, StopInterrupted},
@@ -69,8 +69,8 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 		ImageSealed{image, Hash{4}, 5, 6, 7, int64(days), 9, 10, true, false},
 		ImageReopened{image, Hash{4}},
 		ImageVerified{image, VerifyMedia, true, 11, 12},
-		DataOpened{image, UseRestore},
-		DataRestored{image, TargetDevice, 13, 14},
+		DataOpened{Image: image, Use: UseRestore},
+		DataRestored{Image: image, Target: TargetDevice, Bytes: 13, Unread: 14},
 		DeadlineSet{At(at.AddDate(0, 0, days)), keep},
 		DeadlineShortened{At(at.AddDate(0, 0, days))},
 		HoldAdded{hold, HoldLegal, "2027-01-01"},
@@ -280,7 +280,7 @@ func kinds(c Case) []ExceptionKind {
 }
 
 func TestFoldFollowsTheLifeOfAnImage(t *testing.T) {
-	opened := CaseOpened{PurposeCrash, Dutch, false}
+	opened := CaseOpened{Purpose: PurposeCrash, Language: Dutch}
 	wrapped := KeyWrapped{"image-01", 1, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}}
 	paused := ImagePaused{"image-01", 100, 2, 3, StopInterrupted}
 	sealed := ImageSealed{"image-01", Hash{4}, 5, 6, 7, 200, 9, 10, false, false}
@@ -316,7 +316,7 @@ func TestFoldFollowsTheLifeOfAnImage(t *testing.T) {
 		"medium failed":            {[]Payload{opened, begun("image-01"), sealed, erasing, failed}, ImageIsErasing, []ExceptionKind{NotProved}},
 		"erased in a second try":   {[]Payload{opened, begun("image-01"), sealed, erasing, failed, done}, ImageIsErased, []ExceptionKind{NotProved}},
 		"erased stays erased":      {[]Payload{opened, begun("image-01"), erasing, done, sealed, erasing, failed}, ImageIsErased, []ExceptionKind{AfterErase}},
-		"opened after erasing":     {[]Payload{opened, begun("image-01"), erasing, done, DataOpened{"image-01", UseMount}}, ImageIsErased, []ExceptionKind{AfterErase}},
+		"opened after erasing":     {[]Payload{opened, begun("image-01"), erasing, done, DataOpened{Image: "image-01", Use: UseMount}}, ImageIsErased, []ExceptionKind{AfterErase}},
 		"held when erased":         {[]Payload{opened, begun("image-01"), hold, erasing, done}, ImageIsErased, []ExceptionKind{HeldButErased}},
 		"held after erasing":       {[]Payload{opened, begun("image-01"), erasing, done, hold}, ImageIsErased, []ExceptionKind{HeldButErased}},
 		"hold ended after erasing": {[]Payload{opened, begun("image-01"), erasing, done, hold, HoldEnded{"h1"}}, ImageIsErased, nil},
@@ -374,7 +374,7 @@ func BenchmarkFoldCase(b *testing.B) {
 	h := &history{}
 	s := &teller{name: "T1"}
 	for i := range 40 {
-		h.tell(s, mustTime("2026-11-21T00:00:00Z").Add(time.Duration(i)*time.Hour), oneCase, DataOpened{"image-01", UseMount})
+		h.tell(s, mustTime("2026-11-21T00:00:00Z").Add(time.Duration(i)*time.Hour), oneCase, DataOpened{Image: "image-01", Use: UseMount})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

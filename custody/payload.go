@@ -11,7 +11,10 @@ import (
 // A Type names what an event records.
 type Type string
 
-// The event types, by the part of the work they belong to.
+// The event types of a case's images and of setting up, by the part of the work
+// they belong to; the others stand in the files payload_shop.go (the shop),
+// payload_handling.go (the chain of custody), payload_giving.go (giving back
+// and ending) and payload_rights.go (requests and incidents).
 const (
 	TypeShopCreated     Type = "shop.created"
 	TypeStationEnrolled Type = "station.enrolled"
@@ -59,7 +62,7 @@ var ErrPayload = errors.New("malformed event content")
 var ErrUnknownType = errors.New("unknown event type")
 
 // A Payload is the public part of an event. Each event type has one struct,
-// and only the structs of this file are payloads. A payload holds no free text
+// and only the structs of the files payload*.go are payloads. A payload holds no free text
 // and nothing about a person: what is public stays for ever.
 type Payload interface {
 	// Type returns the type of the events with this public part.
@@ -120,11 +123,18 @@ type OperatorEnded struct {
 // Heartbeat records that the clock was seen and the ledger could be written.
 type Heartbeat struct{}
 
-// CaseOpened begins a case. Who the customer is, is private.
+// CaseOpened begins a case. Who the customer is, is private. The fields from
+// Role on are absent in records of the first version.
 type CaseOpened struct {
-	Purpose  Purpose  `json:"purpose"`
-	Language Language `json:"language"`
-	Business bool     `json:"business"` // the customer is no private person
+	Purpose  Purpose    `json:"purpose"`
+	Language Language   `json:"language"`
+	Business bool       `json:"business"`           // the customer is no private person
+	Role     Role       `json:"role,omitempty"`     // of the shop; "" is the controller
+	Contract string     `json:"contract,omitempty"` // number of the contract with the business
+	Special  []Category `json:"special,omitempty"`  // special categories of data, sorted
+	End      EndChoice  `json:"end,omitempty"`
+	Allowed  []Action   `json:"allowed,omitempty"` // what the customer allows, sorted; none: imaging only
+	Proxy    bool       `json:"proxy,omitempty"`   // brought by somebody else, whom the private part names
 }
 
 // AgreementRecorded records that the customer agreed, having read a notice.
@@ -137,6 +147,10 @@ type ItemReceived struct {
 	Item  string   `json:"item"` // number within the case, from "1"
 	Kind  ItemKind `json:"kind"`
 	Bytes int64    `json:"bytes"` // capacity; 0 when not known
+	// The rest is absent in records of the first version.
+	Condition ItemCondition `json:"condition,omitempty"`
+	Seal      string        `json:"seal,omitempty"` // number of the seal that is on it
+	Place     string        `json:"place,omitempty"`
 }
 
 // ImageStarted records that an image was begun.
@@ -221,6 +235,7 @@ type ImageVerified struct {
 type DataOpened struct {
 	Image string  `json:"image"`
 	Use   DataUse `json:"use"`
+	Export
 }
 
 // DataRestored records that an image was written out.
@@ -229,6 +244,7 @@ type DataRestored struct {
 	Target TargetKind `json:"target"`
 	Bytes  int64      `json:"bytes"`
 	Unread int64      `json:"unread"` // bytes never read from the source
+	Export
 }
 
 // DeadlineSet sets when a case must be erased.
@@ -405,19 +421,30 @@ func (PaperPrinted) Type() Type { return TypePaperPrinted }
 func (PrivateErased) Type() Type { return TypePrivateErased }
 
 // OfCase reports whether events of this type may belong to a case. Of shop
-// types it is false. Two types are of both: a paper such as the register
-// belongs to no case, and an operator's private part is erased without one.
+// types it is false. Some types are of both: a paper such as the register
+// belongs to no case, an operator's private part is erased without one, and a
+// request or an incident may concern no case, or many.
 func (t Type) OfCase() bool { return !t.ofShop() || t.ofBoth() }
 
 // OfShop reports whether events of this type may stand without a case.
 func (t Type) OfShop() bool { return t.ofShop() || t.ofBoth() }
 
-func (t Type) ofBoth() bool { return t == TypePaperPrinted || t == TypePrivateErased }
+func (t Type) ofBoth() bool {
+	switch t {
+	case TypePaperPrinted, TypePrivateErased, TypeMediumDestroyed, TypeEventCorrected,
+		TypeRequestReceived, TypeRequestExtended, TypeRequestAnswered, TypeIncidentOpened, TypeIncidentAssessed,
+		TypeIncidentControllerNotified, TypeIncidentAuthorityNotified, TypeIncidentSubjectsNotified, TypeIncidentClosed:
+		return true
+	}
+	return false
+}
 
 func (t Type) ofShop() bool {
 	switch t {
 	case TypeShopCreated, TypeStationEnrolled, TypeKeyAdded, TypeVaultAdded, TypeOperatorAdded,
-		TypeOperatorAgreed, TypeOperatorTrained, TypeOperatorEnded, TypeHeartbeat:
+		TypeOperatorAgreed, TypeOperatorTrained, TypeOperatorEnded, TypeHeartbeat,
+		TypeStationRetired, TypePolicySet, TypeProcessorAdded, TypeProcessorEnded, TypeOperatorKeyAdded,
+		TypeOperatorKeyEnded, TypeBackupMade, TypeSelftestPassed:
 		return true
 	}
 	return false
@@ -492,6 +519,72 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 		return decodeAs[PaperPrinted](raw)
 	case TypePrivateErased:
 		return decodeAs[PrivateErased](raw)
+	case TypeStationRetired:
+		return decodeAs[StationRetired](raw)
+	case TypePolicySet:
+		return decodeAs[PolicySet](raw)
+	case TypeProcessorAdded:
+		return decodeAs[ProcessorAdded](raw)
+	case TypeProcessorEnded:
+		return decodeAs[ProcessorEnded](raw)
+	case TypeOperatorKeyAdded:
+		return decodeAs[OperatorKeyAdded](raw)
+	case TypeOperatorKeyEnded:
+		return decodeAs[OperatorKeyEnded](raw)
+	case TypeBackupMade:
+		return decodeAs[BackupMade](raw)
+	case TypeSelftestPassed:
+		return decodeAs[SelftestPassed](raw)
+	case TypeCustodyOffered:
+		return decodeAs[Offered](raw)
+	case TypeCustodyAccepted:
+		return decodeAs[Accepted](raw)
+	case TypePlaceChanged:
+		return decodeAs[PlaceChanged](raw)
+	case TypeSealApplied:
+		return decodeAs[SealApplied](raw)
+	case TypeSealChecked:
+		return decodeAs[SealChecked](raw)
+	case TypeSentExternal:
+		return decodeAs[SentExternal](raw)
+	case TypeBackExternal:
+		return decodeAs[BackExternal](raw)
+	case TypeDataExtracted:
+		return decodeAs[DataExtracted](raw)
+	case TypeDataReturned:
+		return decodeAs[DataReturned](raw)
+	case TypeCustomerConfirmed:
+		return decodeAs[CustomerConfirmed](raw)
+	case TypeItemReturned:
+		return decodeAs[ItemReturned](raw)
+	case TypeCopyErased:
+		return decodeAs[CopyErased](raw)
+	case TypeMediumDestroyed:
+		return decodeAs[MediumDestroyed](raw)
+	case TypePurgeProposed:
+		return decodeAs[PurgeProposed](raw)
+	case TypePurgeValidated:
+		return decodeAs[PurgeValidated](raw)
+	case TypeEventCorrected:
+		return decodeAs[EventCorrected](raw)
+	case TypeRequestReceived:
+		return decodeAs[RequestReceived](raw)
+	case TypeRequestExtended:
+		return decodeAs[RequestExtended](raw)
+	case TypeRequestAnswered:
+		return decodeAs[RequestAnswered](raw)
+	case TypeIncidentOpened:
+		return decodeAs[IncidentOpened](raw)
+	case TypeIncidentAssessed:
+		return decodeAs[IncidentAssessed](raw)
+	case TypeIncidentControllerNotified:
+		return decodeAs[IncidentControllerNotified](raw)
+	case TypeIncidentAuthorityNotified:
+		return decodeAs[IncidentAuthorityNotified](raw)
+	case TypeIncidentSubjectsNotified:
+		return decodeAs[IncidentSubjectsNotified](raw)
+	case TypeIncidentClosed:
+		return decodeAs[IncidentClosed](raw)
 	}
 	return nil, ErrUnknownType
 }
@@ -554,13 +647,18 @@ func checkOpDate(op string, d Date) error {
 func (Heartbeat) check() error { return nil }
 
 func (p CaseOpened) check() error {
-	return must(condition{"purpose", p.Purpose.Valid()}, condition{"language", p.Language.Valid()})
+	return must(condition{"purpose", p.Purpose.Valid()}, condition{"language", p.Language.Valid()},
+		condition{"role", p.Role == "" || p.Role.Valid()}, condition{"contract", p.Contract == "" || isID(p.Contract)},
+		condition{"special", isSet(p.Special, Category.Valid)}, condition{"end", p.End == "" || p.End.Valid()},
+		condition{"allowed", isSet(p.Allowed, Action.Valid)})
 }
 
 func (p AgreementRecorded) check() error { return must(condition{"notice", isID(p.Notice)}) }
 
 func (p ItemReceived) check() error {
-	return must(condition{"item", isItem(p.Item)}, condition{"kind", p.Kind.Valid()}, natural("bytes", p.Bytes))
+	return must(condition{"item", isItem(p.Item)}, condition{"kind", p.Kind.Valid()}, natural("bytes", p.Bytes),
+		condition{"condition", p.Condition == "" || p.Condition.Valid()}, condition{"seal", p.Seal == "" || isID(p.Seal)},
+		condition{"place", p.Place == "" || isPlace(p.Place)})
 }
 
 func (CaseClosed) check() error { return nil }
@@ -606,12 +704,12 @@ func (p ImageVerified) check() error {
 }
 
 func (p DataOpened) check() error {
-	return must(condition{"image", isImage(p.Image)}, condition{"use", p.Use.Valid()})
+	return must(condition{"image", isImage(p.Image)}, condition{"use", p.Use.Valid()}, p.ok())
 }
 
 func (p DataRestored) check() error {
 	return must(condition{"image", isImage(p.Image)}, condition{"target", p.Target.Valid()},
-		natural("bytes", p.Bytes), natural("unread", p.Unread))
+		natural("bytes", p.Bytes), natural("unread", p.Unread), p.ok())
 }
 
 func (p DeadlineSet) check() error {

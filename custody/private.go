@@ -40,6 +40,19 @@ const (
 	FieldTarget      = "target"
 	FieldSHA256      = "sha256"      // of the content
 	FieldFingerprint = "fingerprint" // of a source that has no serial number, to know it again
+	FieldMaker       = "maker"
+	FieldWanted      = "wanted"    // what to rescue
+	FieldExcluded    = "excluded"  // what not to look at
+	FieldProxy       = "proxy"     // who acts for the customer, and by which paper
+	FieldRecipient   = "recipient" // who received something
+	FieldMissing     = "missing"   // what could not be recovered
+	FieldReference   = "reference" // somebody else's number: a parcel's, the recycler's, the authority's
+	FieldRecycler    = "recycler"
+	FieldRequest     = "request" // what somebody asks for
+	FieldAnswer      = "answer"
+	FieldFacts       = "facts" // what happened
+	FieldEffects     = "effects"
+	FieldMeasures    = "measures"
 )
 
 // PrivateFields returns the names of the fields that the private part of an
@@ -48,18 +61,55 @@ func PrivateFields(t Type) []string {
 	switch t {
 	case TypeOperatorAdded:
 		return []string{FieldLogin, FieldName}
+	case TypeProcessorAdded:
+		return []string{FieldAddress, FieldEmail, FieldName, FieldPhone}
 	case TypeCaseOpened:
-		return []string{FieldAddress, FieldCustomer, FieldEmail, FieldPhone, FieldTicket}
+		return []string{FieldAddress, FieldCustomer, FieldEmail, FieldExcluded, FieldPhone, FieldProxy, FieldTicket, FieldWanted}
 	case TypeItemReceived:
-		return []string{FieldAccessories, FieldCondition, FieldFault, FieldModel, FieldSerial, FieldSource}
+		return []string{FieldAccessories, FieldCondition, FieldFault, FieldMaker, FieldModel, FieldSerial, FieldSource}
 	case TypeImageStarted:
 		return []string{FieldFingerprint, FieldModel, FieldSerial, FieldSource}
 	case TypeImageVerified:
 		return []string{FieldSHA256}
-	case TypeDataOpened, TypeHoldAdded, TypeHoldEnded, TypeEraseStarted, TypeDeadlineSet, TypeDeadlineShortened:
+	case TypeDataOpened, TypeHoldAdded, TypeHoldEnded, TypeEraseStarted, TypeDeadlineSet, TypeDeadlineShortened,
+		TypeStationRetired, TypePolicySet, TypeProcessorEnded, TypeOperatorKeyEnded, TypeCustodyOffered, TypePlaceChanged,
+		TypePurgeValidated, TypeCopyErased, TypeRequestExtended:
 		return []string{FieldReason}
+	case TypeCustodyAccepted, TypeSealChecked:
+		return []string{FieldCondition, FieldReason}
+	case TypeSentExternal:
+		return []string{FieldReason, FieldReference}
+	case TypeBackExternal:
+		return []string{FieldCondition, FieldReference}
 	case TypeDataRestored:
 		return []string{FieldReason, FieldTarget}
+	case TypeDataExtracted:
+		return []string{FieldReason, FieldSHA256, FieldTarget}
+	case TypeDataReturned:
+		return []string{FieldMissing, FieldModel, FieldProxy, FieldRecipient, FieldSerial, FieldSHA256}
+	case TypeCustomerConfirmed:
+		return []string{FieldRecipient}
+	case TypeItemReturned:
+		return []string{FieldAccessories, FieldCondition, FieldProxy, FieldRecipient}
+	case TypeMediumDestroyed:
+		return []string{FieldModel, FieldReason, FieldRecycler, FieldReference, FieldSerial}
+	case TypeRequestReceived:
+		return []string{FieldAddress, FieldCustomer, FieldEmail, FieldPhone, FieldRequest}
+	case TypeRequestAnswered:
+		return []string{FieldAnswer, FieldReason}
+	case TypeIncidentOpened:
+		return []string{FieldFacts}
+	case TypeIncidentAssessed:
+		return []string{FieldEffects, FieldFacts, FieldMeasures}
+	case TypeIncidentControllerNotified, TypeIncidentAuthorityNotified, TypeIncidentSubjectsNotified:
+		return []string{FieldReason, FieldReference}
+	case TypeIncidentClosed:
+		return []string{FieldMeasures, FieldReason}
+	case TypeEventCorrected:
+		return []string{
+			FieldAccessories, FieldAddress, FieldCondition, FieldCustomer, FieldEmail, FieldFault, FieldMaker, FieldModel,
+			FieldName, FieldPhone, FieldProxy, FieldReason, FieldRecipient, FieldSerial, FieldTicket,
+		}
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ func TestRulesOfACase(t *testing.T) {
 	shop := Shop{Operators: []Operator{{ID: "op-7f3a", Kind: OperatorPerson, Agreed: "2026-01-01"}}}
 	event := func(p Payload) Event { return Event{TS: At(at), Case: oneCase, Op: "op-7f3a", Pub: p} }
 	reason := map[string]string{FieldReason: "asked"}
-	opened := CaseOpened{PurposeCrash, Dutch, false}
+	opened := CaseOpened{Purpose: PurposeCrash, Language: Dutch}
 	agreed := AgreementRecorded{"2026-1"}
 	deadline := DeadlineSet{At(at.AddDate(0, 0, 90)), keep}
 	wrapped := KeyWrapped{"image-01", 1, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}}
@@ -45,9 +45,9 @@ func TestRulesOfACase(t *testing.T) {
 		"key of an erasing image":     {[]Payload{opened, begun("image-01"), erasing}, wrapped, nil, ErrErasing},
 		"seal of no image":            {[]Payload{opened}, sealed, nil, ErrNoImage},
 		"seal while erasing":          {[]Payload{opened, begun("image-01"), erasing}, sealed, nil, nil}, // a fact
-		"opened without reason":       {[]Payload{opened, begun("image-01")}, DataOpened{"image-01", UseMount}, nil, ErrNoReason},
-		"opened with reason":          {[]Payload{opened, begun("image-01")}, DataOpened{"image-01", UseMount}, reason, nil},
-		"opened while erasing":        {[]Payload{opened, begun("image-01"), erasing}, DataOpened{"image-01", UseMount}, reason, ErrErasing},
+		"opened without reason":       {[]Payload{opened, begun("image-01")}, DataOpened{Image: "image-01", Use: UseMount}, nil, ErrNoReason},
+		"opened with reason":          {[]Payload{opened, begun("image-01")}, DataOpened{Image: "image-01", Use: UseMount}, reason, nil},
+		"opened while erasing":        {[]Payload{opened, begun("image-01"), erasing}, DataOpened{Image: "image-01", Use: UseMount}, reason, ErrErasing},
 		"deadline later":              {[]Payload{opened, deadline}, DeadlineShortened{At(at.AddDate(0, 0, 91))}, nil, ErrLater},
 		"deadline earlier":            {[]Payload{opened, deadline}, DeadlineShortened{At(at.AddDate(0, 0, 9))}, nil, nil},
 		"deadline of two years":       {[]Payload{opened}, DeadlineSet{At(at.AddDate(2, 0, 0)), keep}, nil, ErrTooLong},

@@ -11,11 +11,12 @@ import (
 type Shop struct {
 	ID         string // "" when shop.created has not arrived
 	Created    time.Time
-	Stations   []Station  // by name
-	Keys       []Key      // by id
-	Vaults     []Vault    // by id
-	Operators  []Operator // by id
-	Heartbeat  time.Time  // the newest; zero when there is none
+	Stations   []Station     // by name
+	Keys       []Key         // by id
+	Vaults     []Vault       // by id
+	Operators  []Operator    // by id
+	Policies   []PolicyValue // by rule; values of one rule in causal order
+	Heartbeat  time.Time     // the newest; zero when there is none
 	Exceptions []Exception
 }
 
@@ -73,6 +74,7 @@ func FoldShop(events []Event) Shop {
 	slices.SortStableFunc(s.Stations, func(a, b Station) int { return cmp.Compare(a.Station, b.Station) })
 	slices.SortStableFunc(s.Keys, func(a, b Key) int { return cmp.Compare(a.Key, b.Key) })
 	slices.SortStableFunc(s.Vaults, func(a, b Vault) int { return cmp.Compare(a.Vault, b.Vault) })
+	sortPolicies(s.Policies)
 	slices.SortStableFunc(s.Operators, func(a, b Operator) int { return cmp.Compare(a.ID, b.ID) })
 	return s
 }
@@ -104,6 +106,8 @@ func (s *Shop) apply(e Event) {
 		if o := s.operator(p.Op); o.Ended == "" || p.Date < o.Ended {
 			o.Ended = p.Date
 		}
+	case PolicySet:
+		s.Policies = append(s.Policies, PolicyValue{ref, at, e.Op, p})
 	case Heartbeat:
 		if at.After(s.Heartbeat) {
 			s.Heartbeat = at
