@@ -16,6 +16,7 @@ import (
 
 type imageOptions struct {
 	customer customerFlags
+	plan     planFlags
 	caseNo   string
 	vault    string
 	mapFile  string
@@ -34,9 +35,14 @@ the vault, seals it and reads it back. Without --case a new case is opened; on a
 terminal what is missing is asked. Repeating the same command goes on where an
 interrupted run stopped.
 
+From a failing disk the tables and file-system metadata are read first, then the
+customer's files, then the rest; what fails is jumped over and narrowed later, when
+nothing better is left. A disk that vanishes is waited for.
+
 The source is only ever read. A disk that is mounted or in use is refused.`,
 		Example: `  salvor image /dev/sdb --customer "An Peeters" --purpose crash --agreed
   salvor image /dev/sdb --case T1-2026-0042
+  salvor image /dev/sdb --case T1-2026-0042 --first /Users/an --stop-after 8h
   salvor image rescued.img --map rescued.map --case T1-2026-0042`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +51,7 @@ The source is only ever read. A disk that is mounted or in use is refused.`,
 	}
 	o.customer.add(cmd)
 	f := cmd.Flags()
+	o.plan.add(f)
 	f.StringVar(&o.caseNo, "case", "", "image into this case instead of a new one")
 	f.StringVar(&o.vault, "vault", "", "name of the vault (default: the configured or the only one)")
 	f.StringVar(&o.mapFile, "map", "", "map file of GNU ddrescue beside an image file: only what it rescued is taken")
@@ -58,6 +65,9 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	if o.verify != "media" && o.verify != "quick" {
 		return usage("image", "--verify: media or quick", "")
 	}
+	if err := o.plan.check(); err != nil {
+		return err
+	}
 	if o.caseNo != "" && o.customer.given() {
 		return usage("image", "the case knows its customer, purpose and deadline already", "leave --case out for a new case")
 	}
@@ -65,7 +75,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	if err != nil {
 		return err
 	}
-	g := &imaging{station: s, op: op, began: s.now()}
+	g := &imaging{station: s, op: op, began: s.now(), plan: o.plan}
 	if g.vault, err = s.chooseVault(ctx, o.vault); err != nil {
 		return err
 	}

@@ -163,9 +163,13 @@ func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bo
 		switch {
 		case i.State == custody.ImageIsErased, i.State == custody.ImageIsErasing, i.State == custody.ImageIsFailed:
 			continue
-		case i.State == custody.ImageIsSealed && checked(c, i):
+		case i.State == custody.ImageIsSealed && checked(c, i) && (again || !g.triesMore(i)):
 			if !again {
-				return false, refuse("image", "this source is "+ref+" already, finished on "+g.term.DateTime(i.Sealed), "--again makes another image of it")
+				hint := "--again makes another image of it"
+				if i.Rescued < i.Bytes {
+					hint = "--retries 1 tries once more what is missing; " + hint
+				}
+				return false, refuse("image", "this source is "+ref+" already, finished on "+g.term.DateTime(i.Sealed), hint)
 			}
 			continue
 		case private[i.Ref][custody.FieldFingerprint] != g.print:
@@ -174,15 +178,25 @@ func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bo
 			}
 			continue
 		}
-		g.image = i
+		g.image, g.reopens = i, i.State == custody.ImageIsSealed && checked(c, i)
 		g.term.Say("going on with %s", ref)
 		return true, nil
 	}
 	return false, nil
 }
 
+// checked reports whether an image was checked since it was sealed.
 func checked(c custody.Case, i custody.Image) bool {
-	return slices.ContainsFunc(c.Checks, func(check custody.Check) bool { return check.Image == i.Name })
+	return slices.ContainsFunc(c.Checks, func(check custody.Check) bool {
+		return check.Image == i.Name && !check.At.Before(i.Sealed)
+	})
+}
+
+// triesMore reports whether this command may bring something that a sealed image lacks:
+// free space that was left out, or sectors that are to be tried again.
+func (g *imaging) triesMore(i custody.Image) bool {
+	left := i.Bytes - i.Rescued
+	return left > 0 && (g.plan.retries > 0 || left > i.Bad && !g.plan.used())
 }
 
 // sameSource tells whether an image was made of this source, as far as its serial

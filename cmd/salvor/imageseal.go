@@ -52,6 +52,7 @@ func (g *imaging) appendSeal(ctx context.Context, seal vault.Seal) error {
 	_, err = g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageSealed{
 		Image: g.image.Name, Root: custody.Hash(seal.Root), Records: seal.Records, Segments: int64(seal.Segments),
 		Stored: seal.Stored, Rescued: seal.Rescued, Bad: seal.Bad, Seconds: seconds, NoFlush: seal.NoFlush,
+		Used: g.plan.used() && seal.Rescued < g.image.Bytes,
 	}})
 	return err
 }
@@ -163,7 +164,7 @@ func (g *imaging) summary(ctx context.Context, v vault.Verified, level string) e
 	if sum.Rescued < sum.Bytes {
 		return &ui.Error{
 			Code: ui.Incomplete, What: "image " + g.ref().String(), Why: fmt.Sprintf("%s of the source could not be read", ui.Size(sum.Bytes-sum.Rescued)),
-			Hint: "the rest is safe; what is missing reads as unread, never as data",
+			Hint: "the rest is safe; what is missing reads as unread, never as data; the same command with --retries 1 tries it once more",
 		}
 	}
 	return nil

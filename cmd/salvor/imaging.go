@@ -28,6 +28,10 @@ type imaging struct {
 	image  custody.Image
 	began  time.Time
 	print  string // fingerprint of a source that has no serial number
+
+	plan    planFlags
+	reading time.Time // when the disk began to be read in this run
+	reopens bool      // the image is sealed, and more of the disk is to be tried
 }
 
 func (g *imaging) ref() vault.ImageRef {
@@ -36,8 +40,13 @@ func (g *imaging) ref() vault.ImageRef {
 
 // run images, seals and checks. Whatever happens, the last event tells the state.
 func (g *imaging) run(ctx context.Context, o imageOptions) error {
+	if g.reopens {
+		if err := g.reopen(ctx); err != nil {
+			return err
+		}
+	}
 	if g.image.State != custody.ImageIsSealed {
-		if err := g.rescue(ctx, o.compress); err != nil {
+		if err := g.rescue(ctx, o); err != nil {
 			return err
 		}
 		if err := g.loadImage(ctx); err != nil {
@@ -52,7 +61,7 @@ func (g *imaging) run(ctx context.Context, o imageOptions) error {
 }
 
 // rescue reads the source into the container and seals it.
-func (g *imaging) rescue(ctx context.Context, compress bool) error {
+func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
 	lock, err := vault.AcquireLock(g.vault.dir, string(g.no), g.keys.Name(), os.Getpid(), g.now)
 	if err != nil {
 		return err
@@ -64,7 +73,7 @@ func (g *imaging) rescue(ctx context.Context, compress bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	acks := g.newAcks(ctx, cancel)
-	w, m, err := g.writer(ctx, acks, compress)
+	w, m, err := g.writer(ctx, acks, o.compress)
 	if errors.Is(err, vault.ErrSealed) { // killed between the seal and its event
 		acks.close()
 		return g.recordSeal(ctx)
@@ -73,6 +82,7 @@ func (g *imaging) rescue(ctx context.Context, compress bool) error {
 		acks.close()
 		return err
 	}
+	g.reading = g.now()
 	bar := g.term.Progress("image "+g.ref().String(), ui.Bytes)
 	out, runErr := g.untilDone(ctx, w, m, func(st rescue.Status) {
 		bar.Set(min(st.Rescued, g.ident.Bytes), g.ident.Bytes, st.Rate, progressWords(st))
@@ -80,7 +90,7 @@ func (g *imaging) rescue(ctx context.Context, compress bool) error {
 	bar.End()
 	// What was read is made durable also when the run was interrupted.
 	save := context.WithoutCancel(ctx)
-	if runErr == nil && out.Stop == rescue.Finished {
+	if runErr == nil && out.Stop == rescue.Finished && !g.leftOpen(out) {
 		return g.seal(save, w, acks)
 	}
 	pauseErr := w.Pause(save)
@@ -95,6 +105,42 @@ func (g *imaging) rescue(ctx context.Context, compress bool) error {
 	return g.stopped(ctx, out)
 }
 
+// reopen records that the seal of an image no longer stands, before it is taken away.
+func (g *imaging) reopen(ctx context.Context) error {
+	_, err := g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageReopened{
+		Image: g.image.Name, Root: g.image.Seal.Root,
+	}})
+	if err != nil {
+		return err
+	}
+	return g.loadImage(ctx)
+}
+
+// reopened reports whether the record says that the image was sealed and is open
+// again: then a seal that is still there is of no account.
+func (g *imaging) reopened(ctx context.Context) (bool, error) {
+	events, err := g.ledger.Events(ctx, g.no)
+	if err != nil {
+		return false, err
+	}
+	open := false
+	for _, e := range events {
+		switch p := e.Pub.(type) {
+		case custody.ImageReopened:
+			open = open || p.Image == g.image.Name
+		case custody.ImageSealed:
+			open = open && p.Image != g.image.Name
+		}
+	}
+	return open, nil
+}
+
+// leftOpen reports whether a run that has done what it was asked for leaves the image
+// open: it was asked for less than all that can be tried.
+func (g *imaging) leftOpen(out rescue.Outcome) bool {
+	return !out.Complete() && (g.timeIsUp() || g.plan.profile == "gentle")
+}
+
 // reattacher is a source that can be found again after it has vanished.
 type reattacher interface {
 	Reattach(ctx context.Context) error
@@ -104,7 +150,10 @@ type reattacher interface {
 // back: the same serial number, size and content under whatever name.
 func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, m *mapfile.Map, progress func(rescue.Status)) (rescue.Outcome, error) {
 	for {
-		out, err := rescue.Run(ctx, g.source, w, m, rescue.Options{Now: g.now, After: time.After, Progress: progress})
+		out, err := rescue.Run(ctx, g.source, w, m, rescue.Options{
+			Now: g.now, After: time.After, Progress: progress, InFlight: inFlight,
+			Planner: func(m *mapfile.Map, info rescue.Info) rescue.Planner { return g.strategy(m, info) },
+		})
 		if err != nil || out.Stop != rescue.SourceGone && out.Stop != rescue.NotAnswering && out.Stop != rescue.DeviceFault {
 			return out, err
 		}
@@ -189,6 +238,9 @@ func (g *imaging) writer(ctx context.Context, acks *acks, compress bool) (*vault
 	if err := g.ownContainer(); err != nil {
 		return nil, nil, err
 	}
+	if o.Unseal, err = g.reopened(ctx); err != nil {
+		return nil, nil, err
+	}
 	sectors := g.source.Info().Sectors()
 	w, c, err := vault.Resume(ctx, g.vault.dir, g.vault.dir, g.ref(), vault.Position(saved), o)
 	if errors.Is(err, vault.ErrNotFound) && saved == (ledger.Progress{}) {
@@ -239,7 +291,7 @@ func stopReason(stop rescue.Stop, runErr, pauseErr error) custody.StopReason {
 	switch {
 	case runErr != nil || pauseErr != nil:
 		return custody.StopTarget
-	case stop == rescue.Cancelled:
+	case stop == rescue.Cancelled, stop == rescue.Finished:
 		return custody.StopInterrupted
 	}
 	return custody.StopSource
@@ -261,6 +313,11 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 	switch out.Stop {
 	case rescue.Cancelled:
 		e.Code, e.Why, e.Err = ui.Interrupted, "interrupted; what was read is safe", context.Cause(ctx)
+	case rescue.Finished:
+		e.Code, e.Why, e.Err = ui.Incomplete, fmt.Sprintf("%s not read yet; the image stays open", ui.Size(out.Bytes-out.Rescued)), nil
+		if g.timeIsUp() {
+			e.Why = fmt.Sprintf("the time of --stop-after is up; %s", e.Why)
+		}
 	case rescue.SourceChanged:
 		e.Code, e.Why = ui.Refused, "the disk is not the one that was opened: another size, or other data"
 		e.Hint = "look at the disk and its cable; then " + g.again()
