@@ -27,7 +27,11 @@ type attachment struct {
 	// health asks how it is; nil where there is no use in asking.
 	health func() (Health, error)
 
+	// impatient, when set, gives the disk back its own time to recover from errors.
+	impatient func() error
+
 	f   *os.File
+	seq int64  // of the disk, as the kernel counts them; 0 when it does not
 	way string // how it is read by commands of our own: "scsi", "nvme"; else empty
 }
 
@@ -43,7 +47,7 @@ func (h host) attach(path string, n node, o Options) (*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{id: h.describe(n), node: n, f: f}
+	a := &attachment{id: h.describe(n), node: n, f: f, seq: number(n.diskDir(), "diskseq")}
 	a.id.Path = path
 	a.size = func() (int64, error) { return ask(f, unix.BLKGETSIZE64) }
 	a.state = func() string { return text(n.diskDir(), "device/state") }
@@ -58,6 +62,9 @@ func (h host) attach(path string, n node, o Options) (*attachment, error) {
 		return nil, errors.Join(err, a.close())
 	}
 	a.read, a.health = h.best(a, o), h.health(a)
+	if o.Restore != "" && speaksATA(n, a.id) {
+		a.impatient = h.hurry(passThrough(f), a.id, filepath.Dir(o.Restore))
+	}
 	return a, nil
 }
 
@@ -89,6 +96,9 @@ func (h host) settle(f *os.File, n node, made *record, o Options) error {
 // needs nothing put back.
 func (h host) detach(a *attachment, made record, o Options) error {
 	err := h.undo(a.f, a.node, made)
+	if a.impatient != nil {
+		err = errors.Join(a.impatient(), err)
+	}
 	if err != nil {
 		if size, sizeErr := a.size(); sizeErr != nil || size == 0 {
 			err = nil

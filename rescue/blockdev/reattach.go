@@ -18,7 +18,8 @@ var (
 	// ErrOtherDisk is a disk that says it is the same and is not: its size or what it
 	// holds differs. Nothing may be read from it into the same image.
 	ErrOtherDisk = errors.New("not the disk that was opened")
-	// ErrNoSerial is a disk that has no serial number to find it by.
+	// ErrNoSerial is a disk that has no serial number to find it by, and of which too
+	// little is known to know it by what it holds.
 	ErrNoSerial = errors.New("has no serial number to know it by")
 )
 
@@ -32,6 +33,7 @@ const (
 // candidate is a device that says it is the one looked for.
 type candidate struct {
 	name   string
+	proof  proof // what it takes to trust it
 	attach func() (*attachment, error)
 }
 
@@ -40,6 +42,12 @@ type candidate struct {
 // before, read the same again. It waits for it up to [Options.Wait]. A disk that
 // never went away, or that the kernel had given up, is tried first. After nil, reads
 // go to the disk, protected and set as by [Open]; [Source.Identity] tells its new name.
+//
+// A disk without a serial number is known by what it holds: of all that came the same
+// way and have its name and size, exactly one must give the same for 16 sectors that
+// say something, in all four quarters of the disk. So it is not taken back by itself
+// before most of it was read ([ErrNoSerial]): two sticks written by one machine begin
+// alike.
 //
 // Only reads begun after it are about the disk as it is now; others may still fail
 // with [rescue.Gone].
@@ -51,23 +59,10 @@ type candidate struct {
 func (s *Source) Reattach(ctx context.Context) error {
 	s.attaching.Lock()
 	defer s.attaching.Unlock()
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	switch {
-	case closed:
-		return fmt.Errorf("%s: %w", s.id.Path, os.ErrClosed)
-	case s.open == nil:
-		return fmt.Errorf("%s: a file: %w", s.id.Path, ErrAway)
+	if err := s.attachable(); err != nil {
+		return err
 	}
-	var limit <-chan time.Time
-	if s.o.After != nil {
-		wait := s.o.Wait
-		if wait <= 0 {
-			wait = defaultWait
-		}
-		limit = s.o.After(wait)
-	}
+	limit := s.limit()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -75,7 +70,7 @@ func (s *Source) Reattach(ctx context.Context) error {
 	if a := s.attached(); a != nil && a.alive(s.id.Bytes) {
 		got := make(chan alike, 1)
 		go func() {
-			is, _ := a.compare(ctx, canaries)
+			is, _ := a.compare(ctx, canaries, bySerial)
 			got <- is
 		}()
 		select {
@@ -92,6 +87,55 @@ func (s *Source) Reattach(ctx context.Context) error {
 			return fmt.Errorf("%s: %w: it does not answer", s.id.Path, ErrAway)
 		}
 	}
+	return s.again(ctx, canaries, limit)
+}
+
+// Reopen closes the disk and opens it again, as Reattach does with one that was away:
+// the same disk, by the same proof, or none. Some disks and bridges are slow from some
+// moment on until that is done. It is for when no read is under way: one that hangs
+// holds the disk, and then Reopen waits for it as for a disk that is away. Its errors
+// are those of Reattach, and Reattach may follow; a file gives [errors.ErrUnsupported].
+func (s *Source) Reopen(ctx context.Context) error {
+	s.attaching.Lock()
+	defer s.attaching.Unlock()
+	if s.open == nil {
+		return fmt.Errorf("%s: a file: %w", s.id.Path, errors.ErrUnsupported)
+	}
+	if err := s.attachable(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return s.again(ctx, s.canaries(), s.limit())
+}
+
+// attachable is an error when the source is none that can be attached again.
+func (s *Source) attachable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return fmt.Errorf("%s: %w", s.id.Path, os.ErrClosed)
+	case s.open == nil:
+		return fmt.Errorf("%s: a file: %w", s.id.Path, ErrAway)
+	}
+	return nil
+}
+
+// limit is when the disk has been waited for long enough; nil is without a clock.
+func (s *Source) limit() <-chan time.Time {
+	if s.o.After == nil {
+		return nil
+	}
+	wait := s.o.Wait
+	if wait <= 0 {
+		wait = defaultWait
+	}
+	return s.o.After(wait)
+}
+
+// again detaches, and attaches the disk that is the same as soon as it is there.
+func (s *Source) again(ctx context.Context, canaries []sample, limit <-chan time.Time) error {
 	err := s.leave(false)
 	for {
 		found := make(chan *attachment)
@@ -114,7 +158,7 @@ func (s *Source) Reattach(ctx context.Context) error {
 			select {
 			case a := <-found:
 				s.mu.Lock()
-				s.at = a
+				s.at, s.seq = a, a.seq
 				s.mu.Unlock()
 				return nil
 			case err = <-lost:
@@ -144,36 +188,61 @@ var (
 	errCanary  = fmt.Errorf("%w: it holds other data", ErrOtherDisk)
 )
 
-// find attaches the disk that is the same, if it is there.
-func (s *Source) find(ctx context.Context, canaries []sample) (*attachment, error) {
+// find attaches the disk that is the same, if it is there, and alone.
+func (s *Source) find(ctx context.Context, canaries []sample) (found *attachment, err error) {
 	list, err := s.open()
 	if err != nil {
 		return nil, err
 	}
 	err = errNowhere
+	if s.id.Serial == "" && len(list) == 0 && !byContent.possible(canaries, s.id) {
+		return nil, ErrNoSerial // whatever will come
+	}
 	for _, c := range list {
 		a, e := c.attach()
 		if e != nil {
 			err = e // in use by something that took it up as soon as it came, for instance
 			continue
 		}
-		if a.id.Bytes != s.id.Bytes || a.id.Sector != s.id.Sector {
-			err = fmt.Errorf("%s: %w: %d bytes in sectors of %d", c.name, ErrOtherDisk, a.id.Bytes, a.id.Sector)
-		} else {
-			switch is, e := a.compare(ctx, canaries); is {
-			case same:
-				return a, nil
-			case other:
-				err = fmt.Errorf("%s: %w", c.name, errCanary)
-			default:
-				err = fmt.Errorf("%s: too few known sectors can be read: %w", c.name, e)
+		switch is, e := a.identify(ctx, s.id, canaries, c.proof); {
+		case is == same && found != nil:
+			err = fmt.Errorf("%w: %s and %s hold the same", ErrNoSerial, found.id.Path, c.name)
+			return nil, errors.Join(err, found.close(), a.close())
+		case is == same:
+			found = a
+			if c.proof == bySerial {
+				return found, nil
 			}
+			continue
+		default:
+			err = fmt.Errorf("%s: %w", c.name, e)
 		}
 		if e := a.close(); e != nil {
 			return nil, errors.Join(err, e)
 		}
 	}
+	if found != nil {
+		return found, nil
+	}
 	return nil, err
+}
+
+// identify tells whether a device that was attached is the disk with that identity; the
+// error says why not.
+func (a *attachment) identify(ctx context.Context, id Identity, canaries []sample, need proof) (alike, error) {
+	if a.id.Bytes != id.Bytes || a.id.Sector != id.Sector {
+		return other, fmt.Errorf("%w: %d bytes in sectors of %d", ErrOtherDisk, a.id.Bytes, a.id.Sector)
+	}
+	switch is, err := a.compare(ctx, canaries, need); {
+	case is == same:
+		return same, nil
+	case is == other:
+		return other, errCanary
+	case !need.possible(canaries, id):
+		return unknown, ErrNoSerial
+	default:
+		return unknown, fmt.Errorf("too few known sectors can be read: %w", err)
+	}
 }
 
 // alive tells whether a device that was attached may still be there.
@@ -183,11 +252,8 @@ func (a *attachment) alive(bytes int64) bool {
 }
 
 // candidates finds the disks, or the partitions of them, that may be the one with
-// that identity; n is where it was.
-func (h host) candidates(id Identity, n node, o Options) ([]candidate, error) {
-	if id.Serial == "" {
-		return nil, ErrNoSerial
-	}
+// that identity; n is where it was, seq which disk of the kernel's it was last.
+func (h host) candidates(id Identity, n node, seq int64, o Options) ([]candidate, error) {
 	var out []candidate
 	var wrong error
 	for _, name := range entries(filepath.Join(h.sys, "block")) {
@@ -202,13 +268,22 @@ func (h host) candidates(id Identity, n node, o Options) ([]candidate, error) {
 				continue
 			}
 		}
+		need := bySerial
+		if id.Serial == "" {
+			if is := h.describe(at); is.Transport != id.Transport || is.Vendor != id.Vendor || is.Model != id.Model {
+				continue
+			}
+			if seq == 0 || number(at.diskDir(), "diskseq") != seq { // else it was never away
+				need = byContent
+			}
+		}
 		if size := number(at.dir, "size") * 512; size != id.Bytes {
-			if size > 0 {
+			if size > 0 && id.Serial != "" {
 				wrong = fmt.Errorf("%s: %w: %d bytes, not %d", devPath(at.name), ErrOtherDisk, size, id.Bytes)
 			}
 			continue
 		}
-		out = append(out, candidate{name: devPath(at.name), attach: func() (*attachment, error) {
+		out = append(out, candidate{name: devPath(at.name), proof: need, attach: func() (*attachment, error) {
 			if text(at.diskDir(), "device/state") == stateOffline {
 				_ = set(at.diskDir(), "device/state", "running")
 			}

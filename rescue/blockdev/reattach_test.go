@@ -26,6 +26,7 @@ type plug struct {
 	open   atomic.Int32 // attachments not closed
 	why    error        // instead of a shelf
 	hangs  chan struct{}
+	need   proof
 }
 
 var plugID = Identity{Path: "/dev/sdx", Name: "sdx", Kind: Disk, Serial: "S1", Bytes: 4 << 20, Sector: 512, Physical: 512}
@@ -54,6 +55,11 @@ func (p *plug) attach(d *faulty.Disk, path string) *attachment {
 
 func (p *plug) source(d *faulty.Disk, o Options) *Source {
 	s := &Source{id: plugID, o: o, at: p.attach(d, plugID.Path)}
+	if p.need == byContent {
+		s.id.Serial = ""
+	} else {
+		p.need = bySerial
+	}
 	s.open = func() ([]candidate, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -64,7 +70,7 @@ func (p *plug) source(d *faulty.Disk, o Options) *Source {
 		hangs := p.hangs
 		for i, d := range p.shelf {
 			held := p.serial != nil && p.serial[i] == "held"
-			out = append(out, candidate{name: "/dev/sdy", attach: func() (*attachment, error) {
+			out = append(out, candidate{name: "/dev/sdy", proof: p.need, attach: func() (*attachment, error) {
 				if hangs != nil {
 					<-hangs
 				}
@@ -116,7 +122,7 @@ func TestDiskComesBackUnderAnotherName(t *testing.T) {
 		if s.Identity().Path != "/dev/sdy" || s.Info() != plugID.Info() || p.open.Load() != 1 {
 			t.Errorf("%+v, %d attached", s.Identity(), p.open.Load())
 		}
-		if n := len(back.Attempts()); n != proof {
+		if n := len(back.Attempts()); n != bySerial.canaries {
 			t.Errorf("%d reads before it was trusted", n)
 		}
 		readAll(t, s)
@@ -213,6 +219,67 @@ func TestOneSectorThatDiffersIsEnough(t *testing.T) {
 	}
 }
 
+func TestDiskWithoutASerialIsKnownByWhatItHoldsEverywhere(t *testing.T) {
+	size := plugID.Bytes / 512
+	last := newDisk(faulty.Fault{First: size / 4 * 3, Sectors: size / 4, Kind: faulty.Lie})
+	for _, tc := range []struct {
+		name  string
+		shelf []*faulty.Disk
+		share int64 // of the disk that was read before, in quarters
+		want  error
+	}{
+		{"the same", []*faulty.Disk{newDisk()}, 4, nil},
+		{"begins alike", []*faulty.Disk{last}, 4, ErrOtherDisk},
+		{"two that hold the same", []*faulty.Disk{newDisk(), newDisk()}, 4, ErrNoSerial},
+		{"beside another", []*faulty.Disk{last, newDisk()}, 4, nil},
+		{"too little was read", []*faulty.Disk{newDisk()}, 3, ErrNoSerial},
+		{"too little was read, and it is away", nil, 3, ErrNoSerial},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d, p := newDisk(), &plug{need: byContent}
+			s := p.source(d, Options{})
+			for at := int64(0); at < size/4*tc.share; at += 128 {
+				s.ReadAt(t.Context(), make([]byte, 64<<10), at, 0)
+			}
+			d.Vanish(rescue.Gone)
+			p.shelf = tc.shelf
+			if err := s.Reattach(t.Context()); !errors.Is(err, tc.want) {
+				t.Errorf("%v", err)
+			}
+			if n := p.open.Load(); n > 1 || tc.want != nil && n != 0 {
+				t.Errorf("%d attached", n)
+			}
+		})
+	}
+}
+
+func TestDiskIsOpenedAgainOnRequest(t *testing.T) {
+	p, d := &plug{}, newDisk()
+	s := p.source(d, Options{})
+	readAll(t, s)
+	p.shelf = []*faulty.Disk{d}
+	if err := s.Reopen(t.Context()); err != nil || p.open.Load() != 1 || s.Identity().Path != "/dev/sdy" {
+		t.Errorf("%v, %d attached, %+v", err, p.open.Load(), s.Identity())
+	}
+	p.shelf = []*faulty.Disk{otherDisk()}
+	if err := s.Reopen(t.Context()); !errors.Is(err, ErrOtherDisk) {
+		t.Errorf("%v", err)
+	}
+	p.shelf = []*faulty.Disk{d}
+	if err := s.Reattach(t.Context()); err != nil {
+		t.Error(err)
+	}
+	readAll(t, s)
+	f, _, err := Open(file(t, content(1<<20)), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Reopen(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a file: %v", err)
+	}
+}
+
 func TestReattachEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisk()
@@ -249,7 +316,7 @@ func TestDiskThatNeverWentIsNotOpenedAgain(t *testing.T) {
 	if err := s.Reattach(t.Context()); err != nil || p.open.Load() != 1 || s.Identity().Path != plugID.Path {
 		t.Errorf("%v, %d attached, %+v", err, p.open.Load(), s.Identity())
 	}
-	if n := len(d.Attempts()) - before; n != proof+1 { // one is the made-up size
+	if n := len(d.Attempts()) - before; n != bySerial.canaries+1 { // one is the made-up size
 		t.Errorf("%d reads", n)
 	}
 }
@@ -337,13 +404,13 @@ func TestCandidatesHaveTheSerialAndTheSize(t *testing.T) {
 		{"8:0", nil, []string{"/dev/sda"}, nil},
 		{"8:2", nil, []string{"/dev/sda2"}, nil},
 		{"259:0", nil, []string{"/dev/nvme0n1"}, nil},
-		{"8:32", nil, nil, ErrNoSerial},
+		{"8:32", nil, []string{"/dev/sdc", "/dev/sdd"}, nil},
 	} {
 		n, err := h.node(tc.dev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := h.candidates(h.describe(n), n, Options{})
+		got, err := h.candidates(h.describe(n), n, 0, Options{})
 		var names []string
 		for _, c := range got {
 			names = append(names, c.name)
@@ -359,11 +426,11 @@ func TestCandidatesHaveTheSerialAndTheSize(t *testing.T) {
 	}
 	id := h.describe(n)
 	write(t, filepath.Join(h.sys, "block/sdb/size"), "2000")
-	if got, err := h.candidates(id, n, Options{}); len(got) != 0 || !errors.Is(err, ErrOtherDisk) {
+	if got, err := h.candidates(id, n, 0, Options{}); len(got) != 0 || !errors.Is(err, ErrOtherDisk) {
 		t.Errorf("%v, %v", got, err)
 	}
 	id.Serial = "ANOTHER"
-	if got, err := h.candidates(id, n, Options{}); len(got) != 0 || err != nil {
+	if got, err := h.candidates(id, n, 0, Options{}); len(got) != 0 || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -1,15 +1,16 @@
 package blockdev
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/renameio/v2"
-	"golang.org/x/sys/unix"
 )
 
 // ErrRecord is a record of changed settings that cannot be understood.
@@ -34,10 +35,13 @@ const recordVersion = 1
 // describeChange begins the record of a device.
 func (h host) describeChange(n node) record {
 	return record{
-		Version: recordVersion, Boot: text(h.proc, "sys/kernel/random/boot_id"), Name: n.name, Number: n.dev,
+		Version: recordVersion, Boot: h.boot(), Name: n.name, Number: n.dev,
 		Seq: number(n.diskDir(), "diskseq"), Bytes: number(n.dir, "size") * 512,
 	}
 }
+
+// boot is the kernel's identifier of this start of the machine.
+func (h host) boot() string { return text(h.proc, "sys/kernel/random/boot_id") }
 
 // save writes the record. It is complete or not there.
 func (r record) save(file string) error {
@@ -65,6 +69,55 @@ func (r record) is(file string) bool {
 // [ErrRecord] a file that it does not understand; the file then stays.
 func PutBack(file string) error { return this().putBack(file) }
 
+// PutBackAll puts back what earlier runs changed of any disk and left behind: dir is
+// where the files of [Options.Restore] are, all with names that end in ".json". It is
+// for every start of a program. A disk that something uses, such as another run, is
+// left as it is, and so is the record of one that is away and may come back as it was
+// left. A dir that is not there holds no records.
+//
+// The error joins those of the disks that could not be put back ([ErrPermission] for
+// want of root, [ErrRecord] for what is no record); their records stay. A disk that does
+// not answer keeps it waiting until ctx ends, and no longer.
+func PutBackAll(ctx context.Context, dir string) error { return this().putBackAll(ctx, dir) }
+
+func (h host) putBackAll(ctx context.Context, dir string) error {
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("disk settings to put back: %w", err)
+	}
+	answers := make(chan error, len(list))
+	asked := 0
+	for _, e := range list {
+		file := filepath.Join(dir, e.Name())
+		if filepath.Ext(file) != ".json" || !e.Type().IsRegular() {
+			continue
+		}
+		asked++
+		go func() {
+			if strings.HasPrefix(e.Name(), recoveryPrefix) {
+				answers <- h.putBackRecovery(file)
+			} else {
+				answers <- h.putBack(file)
+			}
+		}()
+	}
+	var all error
+	for range asked {
+		select {
+		case err := <-answers:
+			if !errors.Is(err, ErrInUse) {
+				all = errors.Join(all, err)
+			}
+		case <-ctx.Done():
+			return errors.Join(all, fmt.Errorf("disk settings to put back: %w", context.Cause(ctx)))
+		}
+	}
+	return all
+}
+
 func (h host) putBack(file string) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,18 +135,12 @@ func (h host) putBack(file string) error {
 	}
 	if n, ok := h.same(r); ok {
 		// Whoever holds it now relies on how it is set.
-		f, err := hold(devPath(n.name), n, os.O_RDONLY|unix.O_NONBLOCK)
-		switch {
-		case err == nil:
-			err = errors.Join(h.undo(f, n, r), f.Close())
-			if err != nil {
-				return fmt.Errorf("put the settings of %s back: %w", devPath(n.name), err)
-			}
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
-			// Gone in this moment.
-		default:
-			return fmt.Errorf("put the settings of %s back: %w", devPath(n.name), err)
+		if err := h.mend(n, func(f *os.File) error { return h.undo(f, n, r) }); err != nil {
+			return err
 		}
+	}
+	if !r.is(file) {
+		return nil // another run has begun its own meanwhile
 	}
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("disk settings that are put back: %w", err)
@@ -103,7 +150,7 @@ func (h host) putBack(file string) error {
 
 // same finds the very device that a record is about, if it is still there.
 func (h host) same(r record) (node, bool) {
-	if r.Boot == "" || r.Boot != text(h.proc, "sys/kernel/random/boot_id") {
+	if r.Boot == "" || r.Boot != h.boot() {
 		return node{}, false
 	}
 	n, err := h.node(r.Number)

@@ -1,9 +1,9 @@
 package blockdev
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"salvor/rescue"
@@ -27,10 +27,40 @@ type samples struct {
 }
 
 const (
-	maxSamples = 32
-	// proof is how many canaries must match before a disk is trusted to be the same.
-	proof = 3
+	maxSamples = 64
 )
+
+// proof is what must match before a disk is trusted to be the same.
+type proof struct {
+	canaries int
+	// everywhere asks for that many that say something, and some in each quarter of the
+	// disk. Otherwise fewer will do when fewer are known.
+	everywhere bool
+}
+
+var (
+	bySerial  = proof{canaries: 3}
+	byContent = proof{canaries: 16, everywhere: true}
+)
+
+// quarter is the part of the disk that a canary lies in, as a bit.
+func (c sample) quarter(id Identity) int { return 1 << (4 * c.first / id.Info().Sectors()) }
+
+const allQuarters = 1<<4 - 1
+
+// possible tells whether the canaries are enough for the proof, should they all match.
+func (p proof) possible(canaries []sample, id Identity) bool {
+	if !p.everywhere {
+		return true
+	}
+	n, quarters := 0, 0
+	for _, c := range canaries {
+		if !c.plain {
+			n, quarters = n+1, quarters|c.quarter(id)
+		}
+	}
+	return n >= p.canaries && quarters == allQuarters
+}
 
 // sample may keep a canary of what was read well: data, from sector first.
 func (s *Source) sample(first, n int64, data []byte) {
@@ -52,22 +82,32 @@ func (s *Source) sample(first, n int64, data []byte) {
 		at, g = first, n // a read of less: by a planner that knows no grain, or at an end
 	}
 	p := data[(at-first)*size : (at-first+g)*size]
-	c := sample{first: at, n: g, sum: sha256.Sum256(p), plain: bytes.Count(p, p[:1]) == len(p)}
+	c := sample{first: at, n: g, sum: sha256.Sum256(p), plain: plain(p)}
 	for _, old := range k.kept {
 		if old.first == c.first {
 			return
 		}
 	}
 	if len(k.kept) == maxSamples {
-		half := k.kept[:0]
-		for i, c := range k.kept {
-			if i%2 == 0 {
-				half = append(half, c)
-			}
-		}
-		k.kept, k.every = half, k.every*2
+		k.thin()
 	}
 	k.kept = append(k.kept, c)
+}
+
+// thin forgets what says nothing, when that makes room; else every second canary.
+func (k *samples) thin() {
+	telling := slices.DeleteFunc(slices.Clone(k.kept), func(c sample) bool { return c.plain })
+	if n := len(telling); n > 0 && n <= maxSamples/2 {
+		k.kept = telling
+		return
+	}
+	half := k.kept[:0]
+	for i, c := range k.kept {
+		if i%2 == 0 {
+			half = append(half, c)
+		}
+	}
+	k.kept, k.every = half, k.every*2
 }
 
 // canaries gives the samples in the order in which they prove most: those that say
@@ -106,29 +146,50 @@ const (
 const canaryTime = 10 * time.Second
 
 // compare reads canaries until enough match or one differs.
-func (a *attachment) compare(ctx context.Context, canaries []sample) (alike, error) {
-	need := min(proof, len(canaries))
+func (a *attachment) compare(ctx context.Context, canaries []sample, need proof) (alike, error) {
+	if !need.possible(canaries, a.id) {
+		return unknown, nil
+	}
+	missing, quarters := need.canaries, 0
+	if !need.everywhere {
+		missing, quarters = min(missing, len(canaries)), allQuarters
+	}
 	var last error
 	for _, c := range canaries {
-		if need == 0 {
+		if missing <= 0 && quarters == allQuarters {
 			break
 		}
-		p := make([]byte, c.n*int64(a.id.Sector))
-		res := a.read(ctx, p, c.first, canaryTime)
-		if res.Class != rescue.OK || res.Good < c.n {
-			last = res.Err
-			if class, _ := a.diagnose(res.Class, errEnd, a.id.Bytes); class == rescue.Gone || class == rescue.SizeChanged || class == rescue.Timeout || ctx.Err() != nil {
-				break // no use to ask for more
-			}
+		if need.everywhere && (c.plain || missing <= 0 && quarters&c.quarter(a.id) != 0) {
 			continue
 		}
-		if sha256.Sum256(p) != c.sum {
+		is, res := a.sings(ctx, c)
+		switch is {
+		case other:
 			return other, nil
+		case same:
+			missing, quarters = missing-1, quarters|c.quarter(a.id)
+			continue
 		}
-		need--
+		last = res.Err
+		if class, _ := a.diagnose(res.Class, errEnd, a.id.Bytes); class == rescue.Gone || class == rescue.SizeChanged || class == rescue.Timeout || ctx.Err() != nil {
+			break // no use to ask for more
+		}
 	}
-	if need > 0 {
+	if missing > 0 || quarters != allQuarters {
 		return unknown, last
 	}
 	return same, nil
+}
+
+// sings reads one canary.
+func (a *attachment) sings(ctx context.Context, c sample) (alike, rescue.Result) {
+	p := make([]byte, c.n*int64(a.id.Sector))
+	res := a.read(ctx, p, c.first, canaryTime)
+	switch {
+	case res.Class != rescue.OK || res.Good < c.n:
+		return unknown, res
+	case sha256.Sum256(p) != c.sum:
+		return other, res
+	}
+	return same, res
 }

@@ -12,7 +12,8 @@ import (
 // sgCommand is a SCSI command for the kernel to pass on, and the answer to it.
 type sgCommand struct {
 	cdb     []byte
-	data    []byte // what the device sends; nil for a command without data
+	data    []byte // what the device sends, or gets; nil for a command without data
+	out     bool   // it gets the data
 	timeout time.Duration
 
 	// The answer.
@@ -54,6 +55,7 @@ type sgHeader struct {
 const (
 	sgIO       = 0x2285
 	sgNone     = -1
+	sgToDev    = -2
 	sgFromDev  = -3
 	maxTimeout = 10 * time.Minute
 )
@@ -74,6 +76,9 @@ func passThrough(f *os.File) func(*sgCommand) error {
 		}
 		if len(c.data) > 0 {
 			h.direction, h.dataLen, h.data = sgFromDev, uint32(len(c.data)), unsafe.Pointer(unsafe.SliceData(c.data))
+			if c.out {
+				h.direction = sgToDev
+			}
 		}
 		err := control(f, func(fd int) error { return ioctl(fd, sgIO, unsafe.Pointer(h)) })
 		runtime.KeepAlive(c)

@@ -3,6 +3,7 @@ package blockdev
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,16 +14,60 @@ import (
 // ErrNoHealth is a disk that does not tell its health, or not in time.
 var ErrNoHealth = errors.New("tells no health")
 
-// Health is what a disk says of itself (SMART). What it does not say is -1.
+// Health is what a disk says of itself (SMART). What it does not say is -1. As JSON it
+// is an object of what is known, with the names given here.
 type Health struct {
-	Temperature  int64 // degrees Celsius
-	PowerOnHours int64
-	Reallocated  int64 // sectors replaced by spare ones
-	Pending      int64 // sectors that could not be read and wait to be replaced
-	Unreadable   int64 // sectors, or errors, that were given up
-	LinkErrors   int64 // on the cable
-	WornPercent  int64 // of the life of a solid-state disk; may be above 100
-	Warning      bool  // it calls itself in danger (NVMe only)
+	Temperature  int64 // degrees Celsius: "temperature"
+	PowerOnHours int64 // "hours"
+	Reallocated  int64 // sectors replaced by spare ones: "reallocated"
+	Pending      int64 // sectors that could not be read and wait to be replaced: "pending"
+	Unreadable   int64 // sectors, or errors, that were given up: "uncorrectable"
+	LinkErrors   int64 // on the cable: "link_errors"
+	WornPercent  int64 // of the life of a solid-state disk; may be above 100: "percent_used"
+	Warning      uint8 // NVMe's critical warning, a set of bits; 0 is none: "critical_warning"
+}
+
+// unknownHealth is that of a disk that has said nothing.
+var unknownHealth = Health{
+	Temperature: -1, PowerOnHours: -1, Reallocated: -1, Pending: -1, Unreadable: -1, LinkErrors: -1, WornPercent: -1,
+}
+
+// healthFields are the fields of a Health by their names in JSON.
+func (h *Health) fields() map[string]*int64 {
+	return map[string]*int64{
+		"temperature": &h.Temperature, "hours": &h.PowerOnHours, "reallocated": &h.Reallocated, "pending": &h.Pending,
+		"uncorrectable": &h.Unreadable, "link_errors": &h.LinkErrors, "percent_used": &h.WornPercent,
+	}
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (h Health) MarshalJSON() ([]byte, error) {
+	known := map[string]int64{}
+	for name, v := range h.fields() {
+		if *v >= 0 {
+			known[name] = *v
+		}
+	}
+	if h.Warning != 0 {
+		known["critical_warning"] = int64(h.Warning)
+	}
+	return json.Marshal(known)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Names it does not know are ignored.
+func (h *Health) UnmarshalJSON(b []byte) error {
+	var known map[string]int64
+	if err := json.Unmarshal(b, &known); err != nil {
+		return err
+	}
+	*h = unknownHealth
+	for name, v := range h.fields() {
+		if n, ok := known[name]; ok {
+			*v = n
+		}
+	}
+	h.Warning = uint8(known["critical_warning"])
+	return nil
 }
 
 // String gives what is known, for people.
@@ -40,8 +85,8 @@ func (h Health) String() string {
 	say(h.Unreadable, "%d unreadable")
 	say(h.LinkErrors, "%d link errors")
 	say(h.WornPercent, "%d %% worn")
-	if h.Warning {
-		out = append(out, "warning")
+	if h.Warning != 0 {
+		out = append(out, fmt.Sprintf("warning %#x", h.Warning))
 	}
 	return strings.Join(out, ", ")
 }
@@ -88,15 +133,11 @@ func (s *Source) Health(ctx context.Context) (Health, error) {
 
 // health is how a device is asked; nil where there is no use in it.
 func (h host) health(a *attachment) func() (Health, error) {
-	disk := a.node.diskDir()
 	switch {
 	case a.id.Transport == "nvme":
 		return func() (Health, error) { return nvmeHealth(nvmePassThrough(a.f)) }
-	// Sticks and cards know nothing of it, and some hang when they are asked.
-	case text(disk, "device/vendor") == "ATA", a.id.Transport == "usb" && !a.id.Removable:
-		if isDir(disk + "/device/scsi_disk") {
-			return func() (Health, error) { return ataHealth(passThrough(a.f)) }
-		}
+	case speaksATA(a.node, a.id):
+		return func() (Health, error) { return ataHealth(passThrough(a.f)) }
 	}
 	return nil
 }
@@ -132,7 +173,7 @@ func parseSMART(b []byte) (Health, error) {
 	if len(b) != 512 || sum != 0 || blank {
 		return Health{}, errChecksum
 	}
-	h := Health{Temperature: -1, PowerOnHours: -1, Reallocated: -1, Pending: -1, Unreadable: -1, LinkErrors: -1, WornPercent: -1}
+	h := unknownHealth
 	for at := 2; at < 2+30*12; at += 12 {
 		raw := b[at+5 : at+11]
 		count := int64(binary.LittleEndian.Uint32(raw)) // above it some keep other things
@@ -177,11 +218,11 @@ func nvmeHealth(do func(uint, *nvmeCommand) (nvmeStatus, error)) (Health, error)
 }
 
 func parseNVMeHealth(b []byte) Health {
-	h := Health{
-		Temperature: int64(binary.LittleEndian.Uint16(b[1:])) - 273, Reallocated: -1, Pending: -1, LinkErrors: -1,
-		WornPercent: int64(b[5]), Unreadable: count128(b[160:]), PowerOnHours: count128(b[128:]), Warning: b[0] != 0,
-	}
-	if h.Temperature < -100 {
+	h := unknownHealth
+	h.Temperature = int64(binary.LittleEndian.Uint16(b[1:])) - 273
+	h.PowerOnHours, h.Unreadable = count128(b[128:]), count128(b[160:])
+	h.WornPercent, h.Warning = int64(b[5]), b[0]
+	if h.Temperature < 0 {
 		h.Temperature = -1 // not measured
 	}
 	return h

@@ -92,11 +92,11 @@ func TestNVMeHealth(t *testing.T) {
 		binary.LittleEndian.PutUint64(b[160:], 7)
 		return 0, nil
 	})
-	want := Health{Temperature: 41, PowerOnHours: 20000, Reallocated: -1, Pending: -1, Unreadable: 7, LinkErrors: -1, WornPercent: 103, Warning: true}
+	want := Health{Temperature: 41, PowerOnHours: 20000, Reallocated: -1, Pending: -1, Unreadable: 7, LinkErrors: -1, WornPercent: 103, Warning: 4}
 	if diff := cmp.Diff(want, h); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if s := h.String(); s != "41 °C, 20000 h, 7 unreadable, 103 % worn, warning" {
+	if s := h.String(); s != "41 °C, 20000 h, 7 unreadable, 103 % worn, warning 0x4" {
 		t.Error(s)
 	}
 	if _, err := nvmeHealth(func(uint, *nvmeCommand) (nvmeStatus, error) { return 0x002, nil }); err == nil {

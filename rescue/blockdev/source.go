@@ -24,7 +24,8 @@ type Options struct {
 	// kernel's settings of a device are recorded before they are changed; it is
 	// removed when they are put back. Should it be left from a run that was killed,
 	// Open puts back what it says first, as [PutBack] does. Two sources must not share
-	// it. Empty means that no setting but the read-only flag is changed, which after a
+	// it. Beside it lies a record of how long the disk itself tried to read a sector,
+	// where it is told to answer sooner. [PutBackAll] knows both. Empty means that no setting but the read-only flag is changed, which after a
 	// crash stays set.
 	Restore string
 
@@ -50,8 +51,10 @@ type Source struct {
 
 	mu      sync.Mutex
 	at      *attachment // nil while the disk is away
+	seq     int64       // of the last one
 	closed  bool
 	samples samples
+	zeros   zeros
 	deaf    bool // it did not tell its health in time
 }
 
@@ -85,12 +88,12 @@ func (h host) open(path string, o Options) (*Source, Identity, error) {
 		s.at, err = h.openFile(path, file, o)
 	} else {
 		s.at, err = h.attach(path, n, o)
-		s.open = func() ([]candidate, error) { return h.candidates(s.id, n, o) }
+		s.open = func() ([]candidate, error) { return h.candidates(s.id, n, s.lastSeq(), o) }
 	}
 	if err != nil {
 		return nil, Identity{}, err
 	}
-	s.id = s.at.id
+	s.id, s.seq = s.at.id, s.at.seq
 	return s, s.id, nil
 }
 
@@ -213,6 +216,12 @@ func (s *Source) attached() *attachment {
 	return s.at
 }
 
+func (s *Source) lastSeq() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq
+}
+
 // errDetached is a source that is away, or closed.
 var errDetached = errors.New("not attached")
 
@@ -231,8 +240,11 @@ func (s *Source) ReadAt(ctx context.Context, p []byte, sector int64, deadline ti
 		return failed(0, rescue.Gone, errDetached)
 	}
 	res := a.read(ctx, p, sector, deadline)
-	if res.Good > 0 && s.open != nil {
-		s.sample(sector, res.Good, p[:res.Good*size])
+	if s.open != nil {
+		res = s.vouch(ctx, a, res, p)
+		if res.Good > 0 {
+			s.sample(sector, res.Good, p[:res.Good*size])
+		}
 	}
 	if res.Class != rescue.OK {
 		res.Class, res.Err = a.diagnose(res.Class, res.Err, s.id.Bytes)
