@@ -53,6 +53,7 @@ const (
 	FieldFacts       = "facts" // what happened
 	FieldEffects     = "effects"
 	FieldMeasures    = "measures"
+	FieldDamaged     = "damaged" // files that sectors are missing in: number of files, then paths
 )
 
 // PrivateFields returns the names of the fields that the private part of an
@@ -69,6 +70,8 @@ func PrivateFields(t Type) []string {
 		return []string{FieldAccessories, FieldCondition, FieldFault, FieldMaker, FieldModel, FieldSerial, FieldSource}
 	case TypeImageStarted:
 		return []string{FieldFingerprint, FieldModel, FieldSerial, FieldSource}
+	case TypeImagePaused, TypeImageSealed:
+		return []string{FieldDamaged}
 	case TypeImageVerified:
 		return []string{FieldSHA256}
 	case TypeDataOpened, TypeHoldAdded, TypeHoldEnded, TypeEraseStarted, TypeDeadlineSet, TypeDeadlineShortened,
