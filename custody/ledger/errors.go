@@ -40,6 +40,47 @@ var (
 	ErrEntry = errors.New("malformed entry")
 )
 
+// The alarms: what journals, other stations' heads and papers show of this
+// ledger or of another station. None goes away by itself; a person has to look.
+var (
+	// ErrRolledBack: this ledger is older than what this station has published: an
+	// old copy of its file was put back. [Ledger.CatchUp] takes back what it lacks.
+	ErrRolledBack = errors.New("this ledger is older than what this station has published")
+	// ErrCloned: this station's key has signed another history than this ledger:
+	// the station was cloned, or its key stolen.
+	ErrCloned = errors.New("this station's key has signed another history")
+	// ErrFork: another station has signed two histories. Both are kept.
+	ErrFork = errors.New("the station has signed two histories")
+	// ErrRollback: a journal is older than it was when we last looked.
+	ErrRollback = errors.New("older than when it was last read")
+)
+
+// Why events of another station are not taken in, beside the reasons of package
+// journal.
+var (
+	// ErrUnknownStation: nobody whom we trust has enrolled it.
+	ErrUnknownStation = errors.New("of a station that is not enrolled")
+	// ErrRetired: signed after the station was retired.
+	ErrRetired = errors.New("signed after its station was retired")
+	// ErrGap: an event before it is missing.
+	ErrGap = errors.New("an event before it is missing")
+	// ErrUnsignedOperator: an operator who has a signing key has not signed, or
+	// with a key that is not his or has ended.
+	ErrUnsignedOperator = errors.New("not signed with its operator's key")
+	// ErrRefused: something in a journal was not believed; see [RefusedError].
+	ErrRefused = errors.New("not everything in the journals was believed")
+	// ErrUnpublished: what had to be known everywhere is not; see
+	// [UnpublishedError].
+	ErrUnpublished = errors.New("recorded here, but not yet published everywhere")
+	// ErrCode: a code that was compared is not the one.
+	ErrCode = errors.New("the codes differ")
+	// ErrBackup: the file is no backup of a ledger, or none of the identities
+	// opens it.
+	ErrBackup = errors.New("not a backup that these keys open")
+	// ErrBundle: a bundle does not prove what it says.
+	ErrBundle = errors.New("the bundle proves nothing")
+)
+
 // sqlError puts the error in front of SQLite's own by which a caller decides.
 // Whatever the operating system said stays in the chain.
 func sqlError(err error) error {
