@@ -55,6 +55,10 @@ type Item struct {
 	Number      string   `json:"number"`          // within the case: "1"
 	Kind        string   `json:"kind"`            // as the event has it: "disk"
 	Bytes       int64    `json:"bytes,omitempty"` // capacity; 0 unknown
+	State       string   `json:"state,omitempty"` // how it looked, in one word: "damaged"
+	Seal        string   `json:"seal,omitempty"`  // number of the seal that is on it
+	Place       string   `json:"place,omitempty"` // where it lies: "L-03"
+	Maker       Personal `json:"maker,omitzero"`
 	Model       Personal `json:"model,omitzero"`
 	Serial      Personal `json:"serial,omitzero"`
 	Condition   Personal `json:"condition,omitzero"`
@@ -95,6 +99,26 @@ type Image struct {
 	SHA256   Personal       `json:"sha256,omitzero"` // of the content, where it was computed
 	State    string         `json:"state"`           // started, paused, sealed, failed, erasing or erased
 	Verified []Verification `json:"verified,omitempty"`
+	Map      *MapPicture    `json:"map,omitempty"` // nil: there is no map of it at hand
+}
+
+// MapPicture is what was rescued of a source, seen from far: cells of equal length
+// from its first byte to its last (the last cell may stand for less).
+type MapPicture struct {
+	Cells []MapCell `json:"cells"` // at most [MaxMapCells]; 240 fill four lines of a paper
+}
+
+// MaxMapCells bounds a picture: more cells than that would fill more than a third of a
+// page and show nothing that fewer do not.
+const MaxMapCells = 1200
+
+// MapCell counts what became of one stretch of a source, all four in one unit, which
+// is the caller's (bytes or sectors): only the shares are shown.
+type MapCell struct {
+	Rescued int64 `json:"r,omitempty"`
+	Untried int64 `json:"u,omitempty"`
+	Failed  int64 `json:"f,omitempty"` // in blocks that failed and are not narrowed yet
+	Bad     int64 `json:"b,omitempty"` // failed when tried alone
 }
 
 // Verification is one check of an image.

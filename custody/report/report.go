@@ -32,7 +32,23 @@ type Shop struct {
 	Address       string `json:"address,omitempty"`
 	CompanyNumber string `json:"company_number,omitempty"`
 	DPO           string `json:"dpo"` // data protection officer or contact
+	Phone         string `json:"phone,omitempty"`
+	Email         string `json:"email,omitempty"`
+
+	Logo  []byte   `json:"-"`               // PNG or JPEG of at most 4 MiB; empty: none. See layout.CheckLogo
+	Notes []string `json:"notes,omitempty"` // the shop's own words at the end of every paper
 }
+
+// CopyFor says whose copy of a paper it is.
+type CopyFor string
+
+// Whose copy a paper can be. The two differ in what they show: the customer's names the
+// people of the shop by their number, the shop's leaves out what only the customer needs.
+const (
+	CopyCustomer CopyFor = "customer"
+	CopyShop     CopyFor = "shop"
+	CopyAnyone   CopyFor = "" // a paper of which there is one version
+)
 
 // Head is what stands at the top of every paper.
 type Head struct {
@@ -42,6 +58,7 @@ type Head struct {
 	PrintedBy string           `json:"printed_by"` // name of the operator who prints, or his id
 	Language  custody.Language `json:"language"`   // of the text; JSON is always English and UTC
 	Zone      string           `json:"zone"`       // the shop's zone: "Europe/Brussels"
+	Copy      CopyFor          `json:"copy,omitempty"`
 }
 
 // LedgerState is the result of the last audit of the ledger.

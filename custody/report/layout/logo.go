@@ -1,0 +1,76 @@
+package layout
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/jpeg" // a logo may be a JPEG
+	"image/png"
+)
+
+// ErrLogo is returned for a logo that is no PNG or JPEG, or that is too large.
+var ErrLogo = errors.New("unusable logo")
+
+// The bounds of a logo, in bytes and in pixels of each side.
+const (
+	maxLogoBytes  = 4 << 20
+	maxLogoPixels = 4000
+)
+
+// logo is a shop's mark, ready to be drawn.
+type logo struct {
+	kind          string // "png" or "jpeg"
+	data          []byte
+	width, height int // pixels
+}
+
+// CheckLogo returns [ErrLogo], with the reason, when data cannot be a shop's logo.
+func CheckLogo(data []byte) error {
+	_, err := readLogo(data)
+	return err
+}
+
+// readLogo decodes a logo in full: a broken picture is refused before a page is made.
+// A PNG is written anew without what a PDF cannot show (16 bits, interlacing, ancillary
+// chunks).
+func readLogo(data []byte) (*logo, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	if len(data) > maxLogoBytes {
+		return nil, fmt.Errorf("larger than 4 MiB: %w", ErrLogo)
+	}
+	config, kind, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil || kind != "png" && kind != "jpeg" {
+		return nil, fmt.Errorf("neither PNG nor JPEG: %w", ErrLogo)
+	}
+	if config.Width < 1 || config.Height < 1 || config.Width > maxLogoPixels || config.Height > maxLogoPixels {
+		return nil, fmt.Errorf("more than %d pixels wide or high: %w", maxLogoPixels, ErrLogo)
+	}
+	picture, _, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("the picture is damaged: %w", ErrLogo)
+	}
+	l := &logo{kind, data, config.Width, config.Height}
+	if kind == "png" {
+		flat := image.NewNRGBA(picture.Bounds())
+		for y := flat.Rect.Min.Y; y < flat.Rect.Max.Y; y++ {
+			for x := flat.Rect.Min.X; x < flat.Rect.Max.X; x++ {
+				flat.Set(x, y, picture.At(x, y))
+			}
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, flat); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrLogo, err)
+		}
+		l.data = b.Bytes()
+	}
+	return l, nil
+}
+
+// fit returns the size of the logo within a box, in the box's unit.
+func (l *logo) fit(w, h float64) (float64, float64) {
+	scale := min(w/float64(l.width), h/float64(l.height))
+	return float64(l.width) * scale, float64(l.height) * scale
+}

@@ -1,0 +1,233 @@
+package layout
+
+import "fmt"
+
+// The measures of a page, in millimetres: A4 with its margins, and what the foot takes.
+const (
+	pageWidth  = 210.0
+	pageHeight = 297.0
+	margin     = 15.0
+	pageTop    = 14.0
+	bodyWidth  = pageWidth - 2*margin
+	footHeight = 22.0
+	footTop    = pageHeight - 9 - footHeight
+	bodyBottom = footTop - 3
+)
+
+// The sizes of letters, in points.
+const (
+	sizeTitle   = 15.0
+	sizeHeading = 10.5
+	sizeBody    = 9.0
+	sizeTable   = 8.0
+	sizeDense   = 7.5
+	sizeFoot    = 6.5
+)
+
+// PDF sets the document on A4 pages. producer names the program in the file's own
+// description; sum is the SHA-256 of the paper's data, kept there too.
+func (d Document) PDF(producer, sum string) ([]byte, error) {
+	p, err := d.print(producer, sum)
+	if err != nil {
+		return nil, err
+	}
+	return p.bytes()
+}
+
+func (d Document) print(producer, sum string) (*press, error) {
+	machine, err := newPress(pageWidth, pageHeight, d.At)
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{press: machine, doc: d, left: margin, width: bodyWidth}
+	p.pdf.SetTitle(d.Title, true)
+	p.pdf.SetAuthor(d.Sender.Name, true)
+	p.pdf.SetSubject("SHA-256 "+sum, true)
+	p.pdf.SetCreator(producer, true)
+	p.pdf.SetProducer(producer, true)
+	p.pdf.SetLang(d.Lang)
+
+	p.pdf.AddPage()
+	if err := p.sender(); err != nil {
+		return nil, err
+	}
+	for i, b := range d.Blocks {
+		if h, ok := b.(Heading); ok {
+			// A heading is never alone at the end of a page.
+			p.y += 2.5
+			p.need(p.headingHeight(h) + p.firstHeight(d.Blocks[i+1:]))
+		}
+		if err := p.set(b); err != nil {
+			return nil, err
+		}
+	}
+	p.notes()
+	return p.press, p.feet()
+}
+
+// pages sets the blocks of a document below each other, page after page.
+type pages struct {
+	*press
+	doc         Document
+	left, width float64 // of the column that is being set
+	y           float64 // where the next block begins
+	foot        modules // the QR code of the foot
+}
+
+// need begins a new page unless h fits on this one. It reports whether it did.
+func (p *pages) need(h float64) bool {
+	if p.y+h <= bodyBottom {
+		return false
+	}
+	face, size := p.face, p.size
+	p.pdf.AddPage()
+	p.runningHead()
+	if size > 0 {
+		p.use(face, size)
+	}
+	return true
+}
+
+// sender prints the head of the first page: the logo and the shop at the left, number
+// and time at the right, the title below.
+func (p *pages) sender() error {
+	mark, err := readLogo(p.doc.Sender.Logo)
+	if err != nil {
+		return err
+	}
+	const leftWidth, rightWidth = 100.0, 74.0
+	y := pageTop
+	if mark != nil {
+		w, h := mark.fit(60, 18)
+		p.picture(mark, margin, y, w, h)
+		y += h + 2
+	}
+	p.use(bold, 11)
+	y = p.press.para(margin, y, leftWidth, p.doc.Sender.Name)
+	p.use(sans, 8)
+	for _, l := range p.doc.Sender.Lines {
+		y = p.press.para(margin, y, leftWidth, l)
+	}
+	right := pageTop
+	for _, m := range p.doc.Meta {
+		p.use(sans, 7)
+		right = p.press.para(pageWidth-margin-rightWidth, right, rightWidth, m.Label)
+		p.use(bold, 8)
+		right = p.press.para(pageWidth-margin-rightWidth, right, rightWidth, m.Value) + 0.8
+	}
+	p.y = max(y, right) + 3
+	p.use(bold, sizeTitle)
+	p.y = p.press.para(margin, p.y, bodyWidth, p.doc.Title)
+	if p.doc.Mark != "" {
+		p.use(sans, sizeBody)
+		p.y = p.press.para(margin, p.y, bodyWidth, p.doc.Mark)
+	}
+	p.pdf.SetDrawColor(0, 0, 0)
+	p.pdf.SetLineWidth(0.5)
+	p.pdf.Line(margin, p.y+0.8, pageWidth-margin, p.y+0.8)
+	p.y += 3
+	return nil
+}
+
+// runningHead prints the head of a further page.
+func (p *pages) runningHead() {
+	p.use(sans, 7)
+	number := ""
+	if len(p.doc.Meta) > 0 {
+		number = p.doc.Meta[0].Value
+	}
+	room := bodyWidth - p.measure(p.letters.show(sans, number)) - 6
+	p.at(margin, pageTop-3, p.lines(p.doc.Sender.Name+" · "+p.doc.Title, room)[0])
+	p.right(pageWidth-margin, pageTop-3, number)
+	p.hair(margin, pageTop+0.6, pageWidth-margin, pageTop+0.6)
+	p.y = pageTop + 3.5
+}
+
+// feet prints the foot of every page, now that their number is known.
+func (p *pages) feet() error {
+	f := p.doc.Foot
+	const side = 19.0
+	var code modules
+	if f.QR != "" {
+		var err error
+		if code, err = qrCode(f.QR); err != nil {
+			return err
+		}
+	}
+	last := p.pdf.PageNo()
+	for n := 1; n <= last; n++ {
+		p.pdf.SetPage(n)
+		p.hair(margin, footTop, pageWidth-margin, footTop)
+		room := bodyWidth
+		if f.QR != "" {
+			p.code(code, pageWidth-margin-side, footTop+2.2, side, side)
+			room -= side + 5
+		}
+		p.use(bold, 7.5)
+		page := f.Page(n, last)
+		p.right(margin+room, footTop+1.4, page)
+		y := footTop + 1.4
+		for i, field := range f.Fields {
+			p.use(sans, sizeFoot)
+			label := p.letters.show(sans, field.Label+f.Colon+" ")
+			indent := p.measure(label)
+			p.at(margin, y, label)
+			if field.Code {
+				p.use(mono, sizeFoot)
+			}
+			wide := room - indent
+			if i < 2 {
+				wide -= 26 // the number of the page stands at the right
+			}
+			y = p.press.para(margin+indent, y, wide, field.Value)
+		}
+		p.use(sans, sizeFoot-0.5)
+		p.press.para(margin, y+0.3, room, f.Why)
+	}
+	return nil
+}
+
+// notes prints the shop's own words, and what the fonts could not.
+func (p *pages) notes() {
+	p.use(sans, 7.5)
+	for i, n := range p.doc.Sender.Notes {
+		if i == 0 {
+			p.y += 3
+		}
+		p.need(p.height(n, bodyWidth))
+		p.y = p.press.para(margin, p.y, bodyWidth, n)
+	}
+	if lacked := p.letters.said(); lacked != "" && p.doc.Foot.Lacks != nil {
+		text := p.doc.Foot.Lacks(lacked)
+		p.y += 2
+		p.need(p.height(text, bodyWidth))
+		p.y = p.press.para(margin, p.y, bodyWidth, text)
+	}
+}
+
+// set prints one block.
+func (p *pages) set(b Block) error {
+	switch b := b.(type) {
+	case Heading:
+		p.heading(b)
+	case Para:
+		p.running(b)
+	case Fields:
+		p.fields(b)
+	case List:
+		p.list(b)
+	case Table:
+		p.table(b)
+	case Choice:
+		p.choice(b)
+	case Signatures:
+		p.signatures(b)
+	case Receipt:
+		return p.receipt(b)
+	case Map:
+		p.mapPicture(b)
+	default:
+		return fmt.Errorf("paper: no such block: %T", b)
+	}
+	return nil
+}
