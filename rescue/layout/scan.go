@@ -25,6 +25,8 @@ type Layout struct {
 	Regions []Region
 	// First is where the files of [Options.First] lie, in order.
 	First []Extent
+	// Found says of each path of [Options.First] whether a volume has something there.
+	Found []bool
 	// Wanted is what the parsers asked for that is not rescued: T0 first, then T1, each in
 	// order of place. What was tried and is bad stays in it, so the caller takes away
 	// what it tried. When nothing new is left, another scan would find nothing new.
@@ -91,7 +93,7 @@ func Scan(ctx context.Context, v View, o Options) (*Layout, error) {
 	if o.Sector <= 0 {
 		o.Sector = 512
 	}
-	s := &scan{ctx: ctx, view: v, options: o, all: Extent{0, max(v.Size(), 0)}, whole: newReader(ctx, v, Extent{0, max(v.Size(), 0)}, nil)}
+	s := &scan{ctx: ctx, view: v, options: o, found: make([]bool, len(o.First)), all: Extent{0, max(v.Size(), 0)}, whole: newReader(ctx, v, Extent{0, max(v.Size(), 0)}, nil)}
 	s.whole.wanted = &s.wanted
 	l := &Layout{}
 	var parts []Extent
@@ -115,6 +117,7 @@ func Scan(ctx context.Context, v View, o Options) (*Layout, error) {
 	for _, e := range s.first.extents() {
 		l.First = append(l.First, e.within(s.all))
 	}
+	l.Found = s.found
 	l.Wanted = s.wanted.regions()
 	return l, nil
 }
@@ -130,6 +133,7 @@ type scan struct {
 	failed  error
 	tiers   [T5]set // T0 to T4, in bytes of the disk
 	first   set
+	found   []bool // of options.First
 }
 
 func (s *scan) err() error {
@@ -221,21 +225,21 @@ func (s *scan) enter(f *File, v Volume, fam family) {
 }
 
 // asked reports whether path is one of Options.First or lies below it.
-func (s *scan) asked(path string) bool {
+func (s *scan) asked(path string) (asked bool) {
 	if len(s.options.First) == 0 {
 		return false
 	}
 	path = strings.ToLower(path)
-	for _, want := range s.options.First {
+	for i, want := range s.options.First {
 		want = strings.Trim(strings.ReplaceAll(strings.ToLower(want), `\`, "/"), "/")
 		if len(want) > 2 && want[1] == ':' && want[2] == '/' {
 			want = want[3:] // C:\Users
 		}
 		if want == "" || path == want || strings.HasPrefix(path, want+"/") {
-			return true
+			asked, s.found[i] = true, true
 		}
 	}
-	return false
+	return asked
 }
 
 // regions paints the tiers over each other, the most urgent last.
