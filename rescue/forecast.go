@@ -72,12 +72,38 @@ type forecast struct {
 	moved    [states][states]int64 // sectors of the plan, by the result that is being taken
 	moment   float64               // of the untried sectors of the plan: their places, summed
 	slow     int64                 // untried sectors that were put off
+	reach    int64                 // how far the sweep has come
 	left     int64                 // sectors that failed alone and are left for another run
 	reads    int64                 // answered
 
-	// What a bad run is like between its first failure and its last: sectors that were
-	// read well between failures, and those failures.
+	// Between the first failure of a bad run and its last: sectors read well, and failures.
 	insideGood, insideBad float64
+
+	edges  visits // to gaps beside good sectors, the first each
+	inners visits // the first to gaps within bad runs, or in what such a visit has left
+	holes  visits // the first to holes
+}
+
+// visits are what visits to gaps of one kind have cost.
+type visits struct {
+	seconds float64
+	used    float64 // sectors that were settled, or have become holes
+	holed   float64 // of them holes
+	left    float64 // sectors of those gaps that stayed as they were
+	n       float64
+}
+
+// history is what visits to a gap have cost, the older ones fading.
+type history struct {
+	inner                bool // it was left by a visit from its edge
+	seconds, used, holed float64
+	cost                 float64 // seconds for one of its sectors, by that
+}
+
+// knownGaps sums up the gaps that wait.
+type knownGaps struct {
+	visited, seconds float64 // sectors of those with a history, and what they will cost by it
+	inner            float64 // sectors of those that were left by a visit from the edge
 }
 
 // recount counts the map anew, for other regions or after something else has changed it.
@@ -154,6 +180,9 @@ func (s *Strategy) spend(r Read, res Result, was state, took time.Duration, ours
 		return
 	}
 	f.reads++
+	if r.Pass == PassSweep || r.Pass == PassFree {
+		f.reach = max(f.reach, r.End())
+	}
 	a := &f.accounts[was]
 	if res.Class == OK {
 		a.spent += took.Seconds() * s.speed(float64(r.First))
@@ -178,21 +207,87 @@ func (s *Strategy) speed(at float64) float64 {
 	return 1 - at/float64(s.m.Sectors())/2
 }
 
-// putOff books sectors that are put off as too slow.
+// putOff books sectors that are put off as too slow, but for those that were before.
 func (s *Strategy) putOff(first, end int64) {
-	for r := range s.m.Within(first, end-first) {
-		if r.Status == mapfile.Untried {
-			s.cost.slow += r.Sectors
-			s.cost.accounts[isUntried].became[isSlow] += float64(r.Sectors)
+	for first < end {
+		to := end
+		if p, ok := s.sweep.deferred.next(first); ok {
+			if p.first == first {
+				first = p.end
+				continue
+			}
+			to = min(to, p.first)
 		}
+		for r := range s.m.Within(first, to-first) {
+			if r.Status == mapfile.Untried {
+				s.cost.slow += r.Sectors
+				s.cost.accounts[isUntried].became[isSlow] += float64(r.Sectors)
+			}
+		}
+		first = to
 	}
 }
 
-// between books what was read between two failures of one bad run.
+// between books what was read between two failures of one bad run. Much that is good is
+// no bad run any more.
 func (s *Strategy) between(good int64) {
-	f := &s.cost
-	f.insideGood += float64(s.sectors(good))
-	f.insideBad++
+	s.cost.insideGood += float64(s.sectors(min(good, middleFrom)))
+	s.cost.insideBad++
+}
+
+// remember books a visit that has ended, and gives the history of what it leaves. First
+// visits tell of other gaps; later ones go to the best gaps.
+func (s *Strategy) remember(v visit) history {
+	past := v.past
+	failure := s.failureCost() // a failure that took very long tells nothing of the place
+	seconds, used, holed := v.reading.Seconds()+float64(v.fails)*failure, float64(v.used), float64(v.holed)
+	if past.used == 0 {
+		kind := &s.cost.inners
+		switch {
+		case v.status == mapfile.NonScraped:
+			kind = &s.cost.holes
+		case v.edge && !past.inner:
+			kind = &s.cost.edges
+		}
+		kind.seconds, kind.used, kind.holed = kind.seconds+seconds, kind.used+used, kind.holed+holed
+		kind.left, kind.n = kind.left+float64(v.up.end-v.up.first+v.down.end-v.down.first), kind.n+1
+		if kind == &s.cost.edges {
+			return history{inner: true}
+		}
+	}
+	const fade = 0.9
+	past.seconds, past.used, past.holed = past.seconds*fade+seconds, past.used*fade+used, past.holed*fade+holed
+	usual, sure := s.innerCost(), failure/2
+	if v.status == mapfile.NonScraped {
+		usual = s.holeCost()
+	}
+	past.cost = (past.seconds + past.holed*s.holeCost() + sure) / (past.used + sure/usual)
+	return past
+}
+
+// The seconds that one sector costs until it is rescued or bad, by where it lies: within
+// a bad run, in a hole of one, or in a gap that may begin or end with good sectors.
+
+func (s *Strategy) insideCost() float64 {
+	const sure = 2
+	share := (s.cost.insideBad + sure) / (s.cost.insideBad + s.cost.insideGood/float64(s.info.Grain()) + sure/priorShare)
+	return s.failureCost() * share / float64(s.info.Grain())
+}
+
+func (s *Strategy) holeCost() float64 {
+	v, sure := &s.cost.holes, 2*s.failureCost()
+	return (v.seconds + sure) / (v.used + sure/max(s.insideCost(), holeShare*s.failureCost()/float64(s.info.Grain())))
+}
+
+func (s *Strategy) innerCost() float64 {
+	v, sure := &s.cost.inners, 2*s.failureCost()
+	return (v.seconds + v.holed*s.holeCost() + sure) / (v.used + sure/s.insideCost())
+}
+
+func (s *Strategy) edgeCost() float64 {
+	const edgeSure = 1e4
+	v, inner := &s.cost.edges, s.innerCost()
+	return (v.seconds + v.holed*s.holeCost() + v.left*inner + edgeSure*inner/2) / (v.used + v.left + edgeSure)
 }
 
 // Outlook implements [Forecaster].
@@ -219,85 +314,84 @@ func (s *Strategy) Outlook() Outlook {
 // tenth is how many standard deviations of a normal distribution leave out a tenth.
 const tenth = 1.2816
 
-// estimate is the seconds left: for what reads well and for what fails, and how uncertain
-// the two are, as standard deviations of their logarithms.
+// estimate is the seconds left: for what reads well, what reads slowly and what fails, and
+// how uncertain they are, as standard deviations of their logarithms.
 type estimate struct {
 	good, goodSpread float64
+	slow, slowSpread float64
 	bad, badSpread   float64
 }
 
 func (e estimate) at(z float64) time.Duration {
-	sec := e.good*math.Exp(z*e.goodSpread) + e.bad*math.Exp(z*e.badSpread)
+	sec := e.good*math.Exp(z*e.goodSpread) + e.slow*math.Exp(z*e.slowSpread) + e.bad*math.Exp(z*e.badSpread)
 	return time.Duration(min(sec, 1e9) * float64(time.Second)) // 30 years are enough
 }
 
 // estimate foresees the time left. It knows nothing before 2 % of the plan was read.
 func (s *Strategy) estimate() (estimate, bool) {
 	f := &s.cost
-	var in [states]float64
+	var rest [states]float64
 	total := 0.0
 	for t := range f.tiers {
 		for i, n := range f.tiers[t] {
 			if s.wants(Tier(t)) {
-				in[i] += float64(n)
+				rest[i] += float64(n)
 				total += float64(n)
 			}
 		}
 	}
-	done := in[isRescued] + in[isBad]
+	done := rest[isRescued] + rest[isBad]
 	if f.reads < 100 || done < total/50 {
 		return estimate{}, false
 	}
-	slow := min(float64(f.slow), in[isUntried])
-	in[isUntried] -= slow
-	in[isScrape] = max(in[isScrape]-float64(f.left), 0)
+	slow := min(float64(f.slow), rest[isUntried])
+	rest[isUntried] -= slow
+	rest[isScrape] = max(rest[isScrape]-float64(f.left), 0)
 
 	failure := s.failureCost()
 	grain := float64(s.info.Grain())
-	// How many of the sectors of a bad run are bad, before any was refined.
-	const sure = 2
-	share := (f.insideBad + sure) / (f.insideBad + f.insideGood/grain + sure/priorShare)
-	prior := failure * share / grain // seconds a sector
+	bare, late := &f.accounts[isUntried], &f.accounts[isSlow]
 
-	scrape, trim, bare, late := &f.accounts[isScrape], &f.accounts[isTrim], &f.accounts[isUntried], &f.accounts[isSlow]
-	cost := func(a *account, rest, prior, sure float64) float64 {
-		return (sure*failure + a.spent + a.failed + rest) / (sure*failure/prior + a.left)
-	}
-	scrapeCost := cost(scrape, 0, prior, sure)
-	trimCost := cost(trim, trim.became[isScrape]*scrapeCost, prior, sure)
-	after := func(a *account) float64 { return a.became[isTrim]*trimCost + a.became[isScrape]*scrapeCost }
+	hole, inner, edge := s.holeCost(), s.innerCost(), s.edgeCost()
+	known := &s.queue.known
+	bad := max(rest[isScrape]-known[isScrape].visited, 0)*hole + known[isScrape].seconds +
+		max(rest[isTrim]-known[isTrim].visited-known[isTrim].inner, 0)*edge + known[isTrim].inner*inner + known[isTrim].seconds
+	after := func(a *account) float64 { return a.became[isTrim]*edge + a.became[isScrape]*hole }
 
 	// What is untried reads well but for what it comes to.
-	where := s.speed(f.moment / max(in[isUntried]+slow, 1))
+	where := s.speed(f.moment / max(rest[isUntried]+slow, 1))
 	reading := float64(s.info.Sector) / s.rate
 	goodCost := (bare.spent + 1e4*reading) / (bare.left + 1e4) / where
 	badCost := (bare.failed + after(bare) + unseen*failure) / (bare.left + 1e4)
-	slowCost := 8 * reading
-	if bare.became[isSlow] > 0 && late.left < bare.became[isSlow]/50 {
-		slowCost = s.slowCost
-	} else if late.left > 0 {
-		slowCost = late.spent/late.left + (late.failed+after(late))/late.left
-	}
-	toSlow := bare.became[isSlow] / (bare.left + 1e4)
+	// What was put off is slow in part: where that ends was only guessed.
+	slowCost := (late.spent + late.failed + after(late) + 1e5*s.slowCost/2) / (late.left + 1e5)
+	// What lies behind the sweep was put off already, or was not slow.
+	ahead := 1 - float64(f.reach)/float64(s.m.Sectors())
+	toSlow := bare.became[isSlow] / float64(f.reach+1) * ahead
 
 	e := estimate{
-		good: in[isUntried]*(goodCost+toSlow*slowCost) + slow*slowCost,
-		bad:  in[isUntried]*badCost + in[isTrim]*trimCost + in[isScrape]*scrapeCost,
+		good: rest[isUntried] * goodCost,
+		slow: (rest[isUntried]*toSlow + slow) * slowCost,
+		bad:  rest[isUntried]*badCost + bad,
 	}
 	// Every retry reads once more what is bad in the end.
 	if n := s.retriesLeft(); n > 0 {
-		again := in[isBad]*failure/grain + e.bad
+		again := rest[isBad]*failure/grain + e.bad
 		e.bad += float64(n) * again
 	}
-	know := (trim.fails + scrape.fails)
-	e.goodSpread = 0.12
-	e.badSpread = math.Sqrt(0.2*0.2 + 1.2*1.2/(1+know/10))
+	know := f.holes.n + f.inners.n
+	e.goodSpread, e.slowSpread = 0.12, 0.4
+	// Where nearly all is bad there is little to be wrong about.
+	usual := 0.12 + 0.35*(1-min(e.bad/failure*grain/(rest[isTrim]+rest[isScrape]+1), 1))
+	e.badSpread = math.Sqrt(usual*usual + 1.2*1.2/(1+know/10))
 	return e, true
 }
 
 const (
 	// priorShare is what part of a bad run is thought to be bad.
-	priorShare = 0.15
+	priorShare = 0.04
+	// holeShare is what part of a hole at least is thought to be bad.
+	holeShare = 0.15
 	// unseen is how many failures are thought to be met besides those that were.
 	unseen = 1
 )

@@ -38,6 +38,8 @@ type gap struct {
 	// What the visits to it, and to what it was a part of, have brought: bytes in
 	// seconds, the older ones fading.
 	gained, spent float64
+
+	past history
 }
 
 // class is the gap's place in the queue: by powers of two of its value.
@@ -50,6 +52,8 @@ type queue struct {
 	visit   visit
 
 	holeGained, holeSpent float64 // bytes and seconds of the holes lately
+
+	known [states]knownGaps
 }
 
 // visit is the work on one gap. It reads upwards from a place in it and then, unless
@@ -65,6 +69,10 @@ type visit struct {
 	size    int64 // bytes of the next read
 	most    int   // failures that end it, in each direction
 	failed  int
+	used    int64         // sectors that are no more what they were, by this visit
+	holed   int64         // of them those that are in a hole now
+	fails   int           // reads that failed, in both directions
+	reading time.Duration // of the source, for reads that did not
 	gained  int64         // bytes, by this visit
 	spent   time.Duration // of the source
 }
@@ -94,7 +102,26 @@ func (g *gaps) Pop() any {
 	return x
 }
 
+// park keeps a gap out of this stage.
+func (q *queue) park(g gap) {
+	q.add(g, 1)
+	q.parked = append(q.parked, g)
+}
+
+// add books a gap, or with sign -1 takes it out of the books.
+func (q *queue) add(g gap, sign float64) {
+	k, n := &q.known[stateOf(g.status)], sign*float64(g.end-g.first)
+	switch {
+	case g.past.used > 0:
+		k.visited += n
+		k.seconds += n * g.past.cost
+	case g.past.inner:
+		k.inner += n
+	}
+}
+
 func (q *queue) push(g gap) {
+	q.add(g, 1)
 	c := g.class()
 	l := q.classes[c]
 	if l == nil {
@@ -122,6 +149,7 @@ func (q *queue) pop() (gap, bool) {
 	}
 	g := heap.Pop(&l.above).(gap)
 	l.at = g.first
+	q.add(g, -1)
 	if len(l.above)+len(l.below) == 0 {
 		delete(q.classes, best)
 	}
@@ -164,6 +192,7 @@ func (s *Strategy) regap(st *stage) {
 			case k < len(old) && old[k].first <= at:
 				g.end = min(g.end, old[k].end)
 				g.gained, g.spent = old[k].gained, old[k].spent
+				g.past = old[k].past
 			case k < len(old):
 				g.end = min(g.end, old[k].first)
 			}
@@ -171,7 +200,7 @@ func (s *Strategy) regap(st *stage) {
 			if g.tier <= st.most && g.yield >= st.floor {
 				q.push(g)
 			} else {
-				q.parked = append(q.parked, g)
+				q.park(g)
 			}
 			at = g.end
 		}
@@ -222,7 +251,7 @@ func (s *Strategy) refineRead(st *stage) (span, bool) {
 			return span{}, false
 		}
 		if g.yield < st.floor || g.tier > st.most {
-			q.parked = append(q.parked, g)
+			q.park(g)
 			continue
 		}
 		s.arrive(g)
@@ -260,6 +289,7 @@ func (s *Strategy) leave() {
 		s.queue.visit = v
 		return
 	}
+	past := s.remember(v)
 	if v.status == mapfile.NonScraped {
 		const fade = 0.98
 		s.queue.holeGained = s.queue.holeGained*fade + float64(v.gained)
@@ -270,7 +300,7 @@ func (s *Strategy) leave() {
 	if !s.names && v.status != mapfile.NonScraped && v.gained == 0 {
 		spent /= 4 // the failure says little: most of what was asked for may be good
 	}
-	seen := gap{status: v.status, tier: v.tier, gained: v.gap.gained*fade + float64(v.gained), spent: v.gap.spent*fade + spent}
+	seen := gap{status: v.status, tier: v.tier, past: past, gained: v.gap.gained*fade + float64(v.gained), spent: v.gap.spent*fade + spent}
 	if v.edge && v.gap.spent == 0 {
 		seen.gained, seen.spent = 0, 0 // what lay before a run tells little of what is in it
 	}
@@ -367,6 +397,8 @@ func (s *Strategy) refineGood(r Read, res Result) {
 		return
 	}
 	v.gained += s.bytes(r.Sectors)
+	v.used += r.Sectors
+	v.reading += res.Took
 	v.spent += res.Took
 	v.size = min(max(v.size, smallRead)*2, MaxRead)
 	if v.isDown {
@@ -399,7 +431,10 @@ func (s *Strategy) refineFailed(changed []mapfile.Run, r Read, res Result, lost 
 	v.spent += res.Took
 	v.size = s.firstSize()
 	v.failed++
+	v.fails++
+	v.used += next - r.First
 	if coarse {
+		v.holed += next - lost.end
 		s.put(gap{span: span{lost.end, next}, status: mapfile.NonScraped, tier: v.tier})
 	}
 	if v.isDown {

@@ -243,8 +243,8 @@ func (s *Strategy) tooSlow(r Read, res Result) bool {
 		sw.defers = s.sectors(deferFrom)
 	}
 	end := min(r.End()+sw.defers, s.m.Sectors())
-	sw.deferred = sw.deferred.with(r.End(), end)
 	s.putOff(r.End(), end)
+	sw.deferred = sw.deferred.with(r.End(), end)
 	s.slowCost = res.Took.Seconds() / float64(r.Sectors)
 	sw.at = max(sw.at, end)
 	sw.defers = min(sw.defers*2, max(s.m.Sectors()/100, s.sectors(deferFrom)))
