@@ -64,7 +64,7 @@ func parseMount(line string) (Mount, error) {
 	}
 	m := Mount{
 		ID: id, Dev: unix.Mkdev(uint32(maj), uint32(mnr)),
-		Point: unescape(f[4]), FS: b[0], Source: unescape(b[1]),
+		Point: Unescape(f[4]), FS: b[0], Source: Unescape(b[1]),
 		Options: strings.Split(f[5], ","),
 	}
 	if len(b) > 2 {
@@ -73,8 +73,8 @@ func parseMount(line string) (Mount, error) {
 	return m, nil
 }
 
-// unescape undoes the \040 of the kernel's tables.
-func unescape(s string) string {
+// Unescape undoes the \040 of the kernel's tables.
+func Unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}
