@@ -241,7 +241,7 @@ func (s *Source) ReadAt(ctx context.Context, p []byte, sector int64, deadline ti
 	}
 	res := a.read(ctx, p, sector, deadline)
 	if s.open != nil {
-		res = s.vouch(ctx, a, res, p)
+		res = s.vouch(ctx, a, sector, res, p)
 		if res.Good > 0 {
 			s.sample(sector, res.Good, p[:res.Good*size])
 		}

@@ -17,12 +17,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/hanwen/go-fuse/v2/fs"
-	"github.com/hanwen/go-fuse/v2/fuse"
+	"salvor/rescue/blockdev/faulty/fusedisk"
 )
 
 func main() {
@@ -69,44 +67,26 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	d := &disk{content: f, size: st.Size(), sector: *sector, bad: ranges, cost: *cost}
-	server, err := fs.Mount(flags.Arg(1), &folder{disk: d}, &fs.Options{MountOptions: fuse.MountOptions{
-		FsName: "faultydisk", Name: "faultydisk", MaxWrite: 1 << 20, MaxReadAhead: 1 << 20,
-		DisableXAttrs: true, DisableSplice: true, // a pipe is too small for a whole read and its header
-	}})
+	folder, err := fusedisk.Mount(flags.Arg(1))
 	if err != nil {
-		return fmt.Errorf("mount %s: %w", flags.Arg(1), err)
+		return err
 	}
+	path := folder.Add("disk", &disk{content: f, size: st.Size(), sector: *sector, bad: ranges, cost: *cost})
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 	ended := make(chan struct{})
-	go func() { server.Wait(); close(ended) }()
-	fmt.Fprintln(stdout, filepath.Join(flags.Arg(1), "disk"))
+	go func() { folder.Wait(); close(ended) }()
+	fmt.Fprintln(stdout, path)
 	select {
 	case <-stop:
-		if err := server.Unmount(); err != nil {
-			return fmt.Errorf("unmount %s: %w", flags.Arg(1), err)
-		}
+		return folder.Unmount()
 	case <-ended:
 	}
 	return nil
 }
 
-// folder is the mount point: it holds the disk and nothing else.
-type folder struct {
-	fs.Inode
-	disk *disk
-}
-
-var _ fs.NodeOnAdder = (*folder)(nil)
-
-func (r *folder) OnAdd(ctx context.Context) {
-	r.AddChild("disk", r.NewPersistentInode(ctx, r.disk, fs.StableAttr{Mode: fuse.S_IFREG}), true)
-}
-
 // disk is the file with the bad sectors.
 type disk struct {
-	fs.Inode
 	content io.ReaderAt
 	size    int64
 	sector  int64
@@ -114,24 +94,10 @@ type disk struct {
 	cost    time.Duration
 }
 
-var (
-	_ fs.NodeOpener    = (*disk)(nil)
-	_ fs.NodeReader    = (*disk)(nil)
-	_ fs.NodeGetattrer = (*disk)(nil)
-)
+func (d *disk) Size() int64 { return d.size }
 
-// Open allows reading only, past the page cache: what is asked for is what is read,
-// neither more nor rounded to pages.
-func (d *disk) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
-		return nil, 0, syscall.EROFS
-	}
-	return nil, fuse.FOPEN_DIRECT_IO, 0
-}
-
-// Read fails when it touches a bad sector. It returns either data or an errno: with
-// both, the library would lose the errno.
-func (d *disk) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+// ReadAt fails when it touches a bad sector.
+func (d *disk) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n := min(int64(len(p)), max(d.size-off, 0))
 	first, end := off/d.sector, (off+n+d.sector-1)/d.sector
 	for _, b := range d.bad {
@@ -140,17 +106,8 @@ func (d *disk) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (
 			case <-time.After(d.cost):
 			case <-ctx.Done():
 			}
-			return nil, syscall.EIO
+			return 0, syscall.EIO
 		}
 	}
-	if _, err := d.content.ReadAt(p[:n], off); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fs.ToErrno(err)
-	}
-	return fuse.ReadResultData(p[:n]), 0
-}
-
-func (d *disk) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	out.Mode, out.Nlink = fuse.S_IFREG|0o444, 1
-	out.Size, out.Blocks, out.Blksize = uint64(d.size), uint64(d.size+511)/512, uint32(d.sector)
-	return 0
+	return d.content.ReadAt(p[:n], off)
 }
