@@ -21,7 +21,7 @@ type Options struct {
 
 	// InFlight is how many reads a healthy source is given at once: 1 to 16, default 2.
 	InFlight int
-	// Planner makes the planner; nil is [NewPlain] with InFlight.
+	// Planner makes the planner; nil is [NewStrategy] with InFlight.
 	Planner func(*mapfile.Map, Info) Planner
 	// Progress is told how things stand every Every (default 500 ms, to within a
 	// quarter of a second) and once at the end, whatever hangs meanwhile. It is called
@@ -180,7 +180,8 @@ type run struct {
 	ended   chan struct{}
 	out     *handover
 	health  *health
-	pending parcel // a status that may still grow
+	held    []*flight // back with good data that a check has still to vouch for
+	pending parcel    // a status that may still grow
 
 	stop     Stop
 	stopping bool
@@ -241,7 +242,7 @@ func prepare(ctx context.Context, src Source, m *mapfile.Map, o Options) (*run, 
 	if o.Planner != nil {
 		r.planner = o.Planner(m, info)
 	} else {
-		r.planner = NewPlain(m, info, o.InFlight)
+		r.planner = NewStrategy(m, info, StrategyOptions{InFlight: o.InFlight})
 	}
 	r.tick = o.After(heartbeat)
 	return r, nil
@@ -303,7 +304,7 @@ func (r *run) next() (*flight, bool) {
 		if r.health.checking {
 			if c, ok := r.health.next(); ok {
 				return &flight{check: true, canary: c, read: Read{
-					First: c.first, Sectors: c.n, Stage: "check", Deadline: plainStages[0].deadline,
+					First: c.first, Sectors: c.n, Stage: "check", Deadline: checkDeadline,
 				}}, true
 			}
 			if live > 0 {
@@ -313,8 +314,9 @@ func (r *run) next() (*flight, bool) {
 				r.halt(DeviceFault, err)
 				return nil, false
 			}
+			r.release()
 		}
-		if r.health.suspicious() {
+		if r.health.suspicious() || len(r.held) > 0 {
 			r.health.begin(r.m)
 			continue
 		}
@@ -368,20 +370,17 @@ func (r *run) answer(f *flight) {
 	}
 	data := f.buf[:res.Good*int64(r.info.Sector)]
 	var changed error
-	if f.check {
+	switch {
+	case f.check:
 		changed = r.health.heard(f.canary, res, data)
-	} else if !res.Late {
+	case !res.Late && r.health.doubts(res, data):
+		f.res = res
+		r.held = append(r.held, f)
+		return
+	case !res.Late:
 		r.health.saw(f.read, res, data)
 	}
-	if res.Good > 0 {
-		r.lastGood = r.since()
-	}
-	if f.check && f.canary.data != nil {
-		r.pool.put(f.buf) // was rescued before
-	} else {
-		r.hand(f, res.Good)
-		r.enter(f.read, res)
-	}
+	r.accept(f, res)
 	switch {
 	case changed != nil:
 		r.halt(SourceChanged, changed)
@@ -390,6 +389,28 @@ func (r *run) answer(f *flight) {
 	case res.Class == SizeChanged || res.Class == Inconsistent:
 		r.halt(SourceChanged, res.Err)
 	}
+}
+
+// accept passes on what a read has brought.
+func (r *run) accept(f *flight, res Result) {
+	if res.Good > 0 {
+		r.lastGood = r.since()
+	}
+	if f.check && f.canary.data != nil {
+		r.pool.put(f.buf) // was rescued before
+		return
+	}
+	r.hand(f, res.Good)
+	r.enter(f.read, res)
+}
+
+// release accepts what was held back, now that a check has vouched for it.
+func (r *run) release() {
+	for _, f := range r.held {
+		r.health.saw(f.read, f.res, f.buf[:f.res.Good*int64(r.info.Sector)])
+		r.accept(f, f.res)
+	}
+	r.held = nil
 }
 
 // plausible makes of a source's answer one that keeps the contract of [Source].
@@ -431,7 +452,9 @@ func (r *run) hand(f *flight, good int64) {
 
 // enter gives a result to the planner, and what it makes of it to the sink.
 func (r *run) enter(read Read, res Result) {
-	for _, c := range r.planner.Done(read, res) {
+	changed := r.planner.Done(read, res)
+	r.health.claimed(read, changed)
+	for _, c := range changed {
 		r.mark(c, read.Pass)
 	}
 }
@@ -570,6 +593,9 @@ func (r *run) settle(stopSink func()) (Outcome, error) {
 	if r.spare != nil {
 		r.pool.put(r.spare)
 	}
+	for _, f := range r.held {
+		r.pool.put(f.buf) // nobody vouches for it: it stays untried
+	}
 	if r.stop != Finished {
 		r.distrust()
 	}
@@ -626,13 +652,14 @@ func (r *run) finish(stopSink func()) int {
 // distrust takes back what the last failures in a row were taken for, when nothing
 // vouches that it was the medium that failed.
 func (r *run) distrust() {
-	for _, read := range r.health.row {
-		claimed := slices.Collect(r.m.Within(read.first, read.n))
-		for _, c := range claimed {
-			if c.Status != mapfile.Rescued && c.Status != mapfile.Untried {
-				c.Status = mapfile.Untried
-				r.m.Set(c.First, c.Sectors, c.Status)
-				r.mark(c, r.stat.Pass)
+	for _, failure := range r.health.row {
+		for _, claim := range failure.claims {
+			for _, c := range slices.Collect(r.m.Within(claim.First, claim.Sectors)) {
+				if c.Status != mapfile.Rescued && c.Status != mapfile.Untried {
+					c.Status = mapfile.Untried
+					r.m.Set(c.First, c.Sectors, c.Status)
+					r.mark(c, r.stat.Pass)
+				}
 			}
 		}
 	}

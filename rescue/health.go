@@ -2,6 +2,7 @@ package rescue
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +23,9 @@ const (
 	rowLimit = 20
 	// rowLimitMax bounds how far the limit doubles when checks keep passing.
 	rowLimitMax = 1280
+	// checkDeadline is for the reads of a check. The kernel retries a bad sector for up to
+	// some 30 s before it answers, and cannot be stopped.
+	checkDeadline = 30 * time.Second
 )
 
 // What a check of the source's health found.
@@ -37,10 +41,11 @@ type canary struct {
 	data     []byte
 }
 
-// suspect is a read that failed, and when its answer was in.
+// suspect is a read that failed, when its answer was in, and what was made of it.
 type suspect struct {
 	first, n int64
 	at       time.Duration
+	claims   []mapfile.Run
 }
 
 // health watches the failures of a run for signs that it is the device that fails and
@@ -50,8 +55,9 @@ type health struct {
 	limit   int
 	row     []suspect // reads that failed and may be the device's fault, in a row
 	lastErr error
-	good    int // reads that succeeded, in a row
-	total   int // reads that succeeded
+	good    int  // reads that succeeded, in a row
+	total   int  // reads that succeeded
+	doubt   bool // a read has failed, and no data since then shows that the source still reads
 
 	// The first good sector, one read at every doubling of the good reads, and the newest.
 	canaries [3]canary
@@ -68,6 +74,13 @@ func newHealth(info Info) *health { return &health{info: info, limit: rowLimit} 
 func (h *health) saw(r Read, res Result, data []byte) {
 	switch {
 	case res.Known:
+	case res.Class != OK:
+		h.doubt = true
+	case !constant(data):
+		h.doubt = false
+	}
+	switch {
+	case res.Known:
 	case res.Good > 0:
 		// It vouches for the device only from when it was begun.
 		h.row = slices.DeleteFunc(h.row, func(s suspect) bool { return s.at < res.Began })
@@ -78,26 +91,46 @@ func (h *health) saw(r Read, res Result, data []byte) {
 		h.keep(r, res.Good, data)
 	case res.Class == HostError || res.Class != Timeout && res.Took < tooFast:
 		h.good, h.lastErr = 0, res.Err
-		h.row = append(h.row, suspect{r.First, r.Sectors, res.Began + res.Took})
+		h.row = append(h.row, suspect{first: r.First, n: r.Sectors, at: res.Began + res.Took})
 	default:
 		// It took its time: it tried.
 		h.row, h.good = nil, 0
 	}
 }
 
-// keep stores a whole physical sector of what was read as a canary.
+// claimed takes note of what the planner made of a failure, to be taken back if the
+// device is at fault: a planner that jumps over a bad run claims far more than it read.
+func (h *health) claimed(r Read, changed []mapfile.Run) {
+	if n := len(h.row); n > 0 && h.row[n-1].first == r.First && h.row[n-1].n == r.Sectors {
+		h.row[n-1].claims = append(h.row[n-1].claims, changed...)
+	}
+}
+
+// doubts reports whether a good read must wait until a canary has vouched for it. A bridge
+// whose disk has failed may go on answering, with zeros.
+func (h *health) doubts(res Result, data []byte) bool {
+	return h.doubt && res.Good > 0 && h.canaries[0].data != nil && constant(data)
+}
+
+// constant reports whether all bytes are the same.
+func constant(data []byte) bool {
+	return len(data) == 0 || bytes.Equal(data[1:], data[:len(data)-1])
+}
+
+// keep stores a whole physical sector of what was read as a canary, if it differs from
+// what a device may make up.
 func (h *health) keep(r Read, good int64, data []byte) {
 	g := h.info.Grain()
 	end := r.First + good
 	end -= mod(end-h.info.Offset, g)
 	first := end - g
-	if first < r.First {
+	s := int64(h.info.Sector)
+	if first < r.First || constant(data[(first-r.First)*s:(end-r.First)*s]) {
 		return
 	}
 	slot := func(i int) {
 		c := &h.canaries[i]
 		c.first, c.n = first, g
-		s := int64(h.info.Sector)
 		c.data = append(c.data[:0], data[(first-r.First)*s:(end-r.First)*s]...)
 	}
 	slot(2)
@@ -148,8 +181,11 @@ func (h *health) next() (canary, bool) {
 // than before.
 func (h *health) heard(c canary, res Result, data []byte) error {
 	if res.Good < c.n {
+		if res.Err != nil {
+			h.lastErr = res.Err
+		}
 		if c.data == nil {
-			h.row = append(h.row, suspect{c.first, c.n, res.Began + res.Took})
+			h.row = append(h.row, suspect{first: c.first, n: c.n, at: res.Began + res.Took})
 		}
 		return nil
 	}
@@ -164,9 +200,11 @@ func (h *health) heard(c canary, res Result, data []byte) error {
 func (h *health) verdict() error {
 	h.checking = false
 	if !h.answered {
-		return fmt.Errorf("%d reads in a row: %w: %w", len(h.row), ErrDeviceFault, h.lastErr)
+		return fmt.Errorf("%d reads in a row: %w: %w", len(h.row), ErrDeviceFault, cmp.Or(h.lastErr, errNothing))
 	}
-	h.row = nil
-	h.limit = min(h.limit*2, rowLimitMax)
+	if len(h.row) > h.limit {
+		h.limit = min(h.limit*2, rowLimitMax)
+	}
+	h.row, h.doubt = nil, false
 	return nil
 }

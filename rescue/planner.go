@@ -10,7 +10,7 @@ import (
 type Read struct {
 	First, Sectors int64
 	Pass           uint8         // kept with the data in the image
-	Stage          string        // the same for people: "sweep", "narrow", "scrape"
+	Stage          string        // the same for people: "sweep", "refine"
 	Deadline       time.Duration // when to give it up; 0 is never
 }
 

@@ -9,8 +9,9 @@ import (
 	"salvor/rescue/mapfile"
 )
 
-// Passes of the full strategy, as they are kept with the data; besides [PassSweep].
+// Passes, as they are kept with the data. 2 and 3 are those of an earlier strategy.
 const (
+	PassSweep    = 1  // what is untried, forwards
 	PassScout    = 4  // the ends of the disk, and tables
 	PassMetadata = 5  // metadata of file systems
 	PassTrim     = 6  // backwards into a bad run, to find its end
@@ -19,6 +20,10 @@ const (
 	PassFree     = 9  // free space
 	PassRetry    = 10 // sectors that failed alone
 )
+
+// trusted is how many reads in a row must succeed after a failure before several
+// are under way again: parallel reads make a struggling disk seek.
+const trusted = 32
 
 // Profile says how hard the strategy is on the disk.
 type Profile uint8
@@ -456,6 +461,9 @@ func (s *Strategy) boundary(at, size int64) int64 {
 	step -= step % g
 	return at + step - mod(at-s.info.Offset, step)
 }
+
+// mod is the remainder that is never negative.
+func mod(a, b int64) int64 { return ((a % b) + b) % b }
 
 // sectors and bytes convert between the two.
 func (s *Strategy) sectors(bytes int64) int64 { return bytes / int64(s.info.Sector) }

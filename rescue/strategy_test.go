@@ -14,6 +14,30 @@ import (
 	"salvor/rescue/mapfile"
 )
 
+// drawDisk draws a small disk with faults of every kind that a pure planner can meet.
+func drawDisk(t *rapid.T) faulty.Plan {
+	grain := rapid.SampledFrom([]int{1, 8}).Draw(t, "grain")
+	sectors := rapid.Int64Range(1, 12_000).Draw(t, "sectors")
+	p := faulty.Plan{
+		Info: rescue.Info{
+			Bytes: sectors*512 - rapid.Int64Range(0, 511).Draw(t, "cut"), Sector: 512, Physical: grain * 512,
+			Offset: rapid.Int64Range(0, int64(grain)-1).Draw(t, "offset"),
+		},
+		Partial: rapid.Bool().Draw(t, "partial"),
+		Sense:   rapid.Bool().Draw(t, "sense"),
+	}
+	for range rapid.IntRange(0, 12).Draw(t, "faults") {
+		first := rapid.Int64Range(0, sectors-1).Draw(t, "first")
+		p.Faults = append(p.Faults, faulty.Fault{
+			First:   first,
+			Sectors: rapid.Int64Range(1, min(300, sectors-first)).Draw(t, "length"),
+			Kind:    rapid.SampledFrom([]faulty.Kind{faulty.Bad, faulty.Bad, faulty.Bad, faulty.Short, faulty.Host, faulty.Nothing}).Draw(t, "kind"),
+			Times:   rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "times"),
+		})
+	}
+	return p
+}
+
 // drawRegions draws what might be known of a disk: sorted or not, overlapping, too large.
 func drawRegions(t *rapid.T, sectors int64) (out []rescue.Region) {
 	for range rapid.IntRange(0, 8).Draw(t, "regions") {
@@ -30,6 +54,13 @@ func drawRegions(t *rapid.T, sectors int64) (out []rescue.Region) {
 func isAlone(i rescue.Info, r rescue.Read) bool {
 	g := i.Grain()
 	return r.Sectors <= g && (r.First-i.Offset+g)/g == (r.End()-1-i.Offset+g)/g
+}
+
+// lostTo says which faults, for good, keep a physical sector from being read.
+func lostTo(plan faulty.Plan, first, n int64, kinds ...faulty.Kind) bool {
+	return slices.ContainsFunc(plan.Faults, func(f faulty.Fault) bool {
+		return slices.Contains(kinds, f.Kind) && f.First < first+n && first < f.First+f.Sectors
+	})
 }
 
 // strategyRun drives a strategy against a disk without an executor.
