@@ -18,6 +18,12 @@ type Case struct {
 	Purpose  Purpose
 	Language Language
 	Business bool
+	Role     Role       // of the shop; never "" once the case is opened
+	Contract string     // number of the contract with the business, or ""
+	Special  []Category // special categories of data
+	End      EndChoice  // "" when the customer was not asked
+	Allowed  []Action   // what the customer allowed, at the beginning or later, sorted
+	Proxy    bool       // brought by somebody else than the owner
 
 	Agreement *Agreement // nil until the customer's agreement is recorded
 	Items     []Item     // by number
@@ -28,6 +34,16 @@ type Case struct {
 	Restores  []Restore
 	Attests   []Attest
 	Papers    []Paper
+
+	Exports     []ExportedCopy // by id
+	Returns     []Return       // data handed over
+	Erasures    []Erasure      // of exported copies
+	Destroyed   []Destruction
+	Confirmed   *Confirmation // the first; nil until the customer has everything
+	Proposals   []Proposal    // to erase, by id
+	Requests    []Request     // by id
+	Incidents   []Incident    // by id; those of the shop may concern the case too
+	Corrections []Correction  // in causal order
 
 	// Deadline is the earliest of all deadlines set and shortened, of the
 	// erase-by dates of the images, and of one calendar year after the first
@@ -54,16 +70,6 @@ type Agreement struct {
 	Notice string
 }
 
-// An Item is what the customer handed in.
-type Item struct {
-	Ref   Ref
-	At    time.Time
-	Op    string
-	Item  string
-	Kind  ItemKind
-	Bytes int64
-}
-
 // An ImageState is where an image is in its life.
 type ImageState string
 
@@ -82,7 +88,7 @@ const (
 // failed before its first key was recorded there never was anything: no record is
 // written before the key that opens it is in the ledger.
 func (i Image) Left() bool {
-	return i.State != ImageIsErased && (i.State != ImageIsFailed || len(i.Keys) > 0)
+	return i.End().Open()
 }
 
 // An Image is one source's content in a vault.
@@ -114,6 +120,10 @@ type Image struct {
 	Erase        *EraseDone
 	Erased       time.Time // zero until something was proved
 	EraseRef     Ref       // of erase.done
+
+	// Destroyed is set when the medium on which the image lay was destroyed. The
+	// state stays what it was: nothing was done to the image itself.
+	Destroyed *Destruction
 }
 
 // A KeyCopy is one file with which an image can be opened.
@@ -199,6 +209,21 @@ const (
 	AfterErase ExceptionKind = "used-after-erase"
 	// OpenCopies: the case was closed although a copy is left.
 	OpenCopies ExceptionKind = "closed-with-copies"
+	// OpenItems: the case is closed although an item is neither returned nor
+	// destroyed.
+	OpenItems ExceptionKind = "closed-with-items"
+	// Disputed: records of stations that did not know of each other put an item
+	// into different hands.
+	Disputed ExceptionKind = "custody-disputed"
+	// ItemTwice: an item was received under a number that is in use.
+	ItemTwice ExceptionKind = "item-twice"
+	// SealNotIntact: a seal was broken or missing when somebody looked.
+	SealNotIntact ExceptionKind = "seal-not-intact"
+	// PlainCopy: data were written unencrypted to a medium that can be carried
+	// away, and not for the customer.
+	PlainCopy ExceptionKind = "plain-copy"
+	// LateExtension: a request was prolonged when its term was over already.
+	LateExtension ExceptionKind = "extension-too-late"
 )
 
 // An Exception is something that the rules exclude and that happened all the
@@ -221,8 +246,8 @@ func FoldCase(no CaseNo, events []Event) Case {
 	}
 	own = Sort(own)
 	f := caseFold{c: Case{No: no, Events: len(own)}}
-	for _, e := range own {
-		f.apply(e)
+	for order, e := range own {
+		f.apply(e, order)
 	}
 	f.finish(own)
 	return f.c
@@ -231,6 +256,10 @@ func FoldCase(no CaseNo, events []Event) Case {
 type caseFold struct {
 	c    Case
 	jobs map[string]*erasing // by image
+
+	items     []itemFold
+	registers registers
+	closedBy  Ref // the case.closed that counts
 }
 
 // erasing is what is at work on an image: the jobs that may have destroyed something,
@@ -240,23 +269,38 @@ type erasing struct {
 	before ImageState
 }
 
-func (f *caseFold) apply(e Event) {
+func (f *caseFold) apply(e Event, order int) {
 	c, at, ref := &f.c, e.TS.Time, e.Ref()
 	switch p := e.Pub.(type) {
 	case CaseOpened:
 		if c.Opened.IsZero() {
 			c.Opened, c.OpenedBy = at, e.Op
 			c.Purpose, c.Language, c.Business = p.Purpose, p.Language, p.Business
+			c.Role, c.Contract, c.Special, c.End, c.Proxy = p.Role, p.Contract, p.Special, p.End, p.Proxy
+			if c.Role == "" {
+				c.Role = RoleController
+			}
 		}
+		c.Allowed = append(c.Allowed, p.Allowed...)
 	case AgreementRecorded:
+		c.Allowed = append(c.Allowed, p.Allowed...)
 		if c.Agreement == nil {
 			c.Agreement = &Agreement{ref, at, e.Op, p.Notice}
 		}
-	case ItemReceived:
-		c.Items = append(c.Items, Item{ref, at, e.Op, p.Item, p.Kind, p.Bytes})
+	case ItemReceived, Offered, Accepted, PlaceChanged, SealApplied, SealChecked, SentExternal, BackExternal, ItemReturned:
+		f.applyItem(e, order)
+	case DataRestored, DataExtracted, DataReturned, CopyErased, MediumDestroyed, CustomerConfirmed:
+		f.applyCopy(e, order)
+	case PurgeProposed, PurgeValidated:
+		f.applyApproval(e)
+	case RequestReceived, RequestExtended, RequestAnswered, IncidentOpened, IncidentAssessed, IncidentControllerNotified,
+		IncidentAuthorityNotified, IncidentSubjectsNotified, IncidentClosed:
+		f.registers.apply(e)
+	case EventCorrected:
+		c.Corrections = append(c.Corrections, Correction{ref, at, e.Op, p})
 	case CaseClosed:
 		if c.Closed.IsZero() {
-			c.Closed = at
+			c.Closed, f.closedBy = at, ref
 		}
 		for _, i := range c.Images {
 			if i.Left() {
@@ -341,15 +385,8 @@ func (f *caseFold) applyImage(e Event) {
 		f.image(p.Image)
 		c.Checks = append(c.Checks, Check{ref, at, e.Op, p})
 	case DataOpened:
-		if f.image(p.Image).State == ImageIsErased {
-			f.except(AfterErase, ref)
-		}
+		f.used(p.Image, ref)
 		c.Openings = append(c.Openings, Opening{ref, at, e.Op, p})
-	case DataRestored:
-		if f.image(p.Image).State == ImageIsErased {
-			f.except(AfterErase, ref)
-		}
-		c.Restores = append(c.Restores, Restore{ref, at, e.Op, p})
 	case EraseStarted:
 		i := f.image(p.Image)
 		i.EraseJob, i.EraseFailed = p.Job, ""
@@ -445,7 +482,7 @@ func (f *caseFold) finish(own []Event) {
 	}
 	for _, h := range c.Holds {
 		for _, i := range c.Images {
-			if h.Active() && i.State == ImageIsErased {
+			if h.Active() && (i.State == ImageIsErased || i.Destroyed != nil) {
 				f.except(HeldButErased, h.Ref)
 				break
 			}
@@ -470,9 +507,13 @@ func (f *caseFold) finish(own []Event) {
 	slices.SortFunc(c.Heads, Ref.compare)
 	slices.SortFunc(c.PrivateErased, Ref.compare)
 	c.PrivateErased = slices.Compact(c.PrivateErased)
-	slices.SortStableFunc(c.Items, func(a, b Item) int {
-		return cmp.Or(cmp.Compare(len(a.Item), len(b.Item)), cmp.Compare(a.Item, b.Item))
-	})
+	slices.Sort(c.Allowed)
+	c.Allowed = slices.Compact(c.Allowed)
+	f.finishItems(own)
+	f.registers.finish(f.except)
+	c.Requests, c.Incidents = f.registers.requests, f.registers.incidents
+	sortExports(c.Exports)
+	sortProposals(c.Proposals)
 	slices.SortFunc(c.Images, func(a, b Image) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Holds, func(a, b Hold) int { return cmp.Compare(a.ID, b.ID) })
 	for _, i := range c.Images {
@@ -489,39 +530,23 @@ func (f *caseFold) except(kind ExceptionKind, ref Ref) {
 }
 
 func (f *caseFold) image(name string) *Image {
-	for i := range f.c.Images {
-		if f.c.Images[i].Name == name {
-			return &f.c.Images[i]
-		}
-	}
-	f.c.Images = append(f.c.Images, Image{Name: name, State: ImageIsStarted})
-	return &f.c.Images[len(f.c.Images)-1]
+	return entry(&f.c.Images, func(i Image) bool { return i.Name == name }, Image{Name: name, State: ImageIsStarted})
 }
 
 func (f *caseFold) hold(id string) *Hold {
-	for i := range f.c.Holds {
-		if f.c.Holds[i].ID == id {
-			return &f.c.Holds[i]
-		}
-	}
-	f.c.Holds = append(f.c.Holds, Hold{ID: id})
-	return &f.c.Holds[len(f.c.Holds)-1]
+	return entry(&f.c.Holds, func(h Hold) bool { return h.ID == id }, Hold{ID: id})
 }
 
 // Image returns the image of that name.
 func (c Case) Image(name string) (Image, bool) {
-	for _, i := range c.Images {
-		if i.Name == name {
-			return i, true
-		}
-	}
-	return Image{}, false
+	return find(c.Images, func(i Image) bool { return i.Name == name })
 }
 
 // Held reports whether an active hold blocks erasing.
 func (c Case) Held() bool { return slices.ContainsFunc(c.Holds, Hold.Active) }
 
-// Copies returns how many images are left.
+// Copies returns how many images are left. Exported copies and keys are in
+// [Case.Inventory].
 func (c Case) Copies() int {
 	n := 0
 	for _, i := range c.Images {
@@ -532,9 +557,10 @@ func (c Case) Copies() int {
 	return n
 }
 
-// Erased reports whether the case had images and every one is erased.
+// Erased reports whether the case had images and every one is erased, or
+// destroyed with its medium.
 func (c Case) Erased() bool {
-	erased := slices.ContainsFunc(c.Images, func(i Image) bool { return i.State == ImageIsErased })
+	erased := slices.ContainsFunc(c.Images, func(i Image) bool { return i.State == ImageIsErased || i.Destroyed != nil })
 	return erased && c.Copies() == 0
 }
 

@@ -29,7 +29,7 @@ func samples() []Payload {
 		OperatorEnded{"op-7f3a", "2027-01-05"},
 		Heartbeat{},
 		CaseOpened{Purpose: PurposeCrash, Language: French, Business: true},
-		AgreementRecorded{"2026-1"},
+		AgreementRecorded{Notice: "2026-1"},
 		ItemReceived{Item: "1", Kind: ItemHDD, Bytes: 1e12},
 		CaseClosed{},
 		ImageStarted{"image-01", UUID{1, 0xab}, "v1", "1", 1e12, 512, 4096, at, at},
@@ -82,7 +82,7 @@ func samples() []Payload {
 		DataReturned{"c3", "image-01", MediumCustomer, "2", 15, 16, true, RecipientProxy, CheckedIdentity},
 		CustomerConfirmed{ConfirmedSigned, at},
 		ItemReturned{RecipientOwner, CheckedCode, SealIntact},
-		CopyErased{"c3", MediaLogical, "j2"},
+		CopyErased{"c3", "", MediaLogical, "j2"},
 		MediumDestroyed{Kind: CopyKey, Image: "image-01", File: "a/0001.age", Store: "v1", Method: DestroyDrill, Date: "2026-11-21", Witness: "op-0002", Processor: "recycler"},
 		PurgeProposed{"p1", []string{"image-01", "image-02"}, at},
 		PurgeValidated{"p1"},
@@ -110,7 +110,9 @@ func sampleEvent(p Payload) Event {
 		e.Case, e.Item = "B1-2026-0042", "1"
 		e.CaseHeads = []Ref{{"B1", 1037}, {"T1", 9}}
 	}
-	if PrivateFields(p.Type()) != nil {
+	// The private parts of two types came after their bytes were fixed here.
+	later := p.Type() == TypeImageSealed || p.Type() == TypeImagePaused
+	if PrivateFields(p.Type()) != nil && !later {
 		e.Commit = Hash{0xcd}
 	}
 	return e
@@ -256,7 +258,7 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		OperatorEnded{"op-7f3a", "2027-02-29"},
 		CaseOpened{Purpose: "curiosity", Language: Dutch},
 		CaseOpened{Purpose: PurposeCrash, Language: "es"},
-		AgreementRecorded{"I agree"},
+		AgreementRecorded{Notice: "I agree"},
 		ItemReceived{Item: "0", Kind: ItemHDD, Bytes: 1},
 		ItemReceived{Item: "1", Kind: "toaster", Bytes: 1},
 		ItemReceived{Item: "1", Kind: ItemHDD, Bytes: -1},
@@ -398,7 +400,7 @@ func TestPrivateFieldsAreTheNecessaryOnes(t *testing.T) {
 		}
 	}
 	want := []string{
-		"accessories", "address", "answer", "condition", "customer", "effects", "email", "excluded", "facts", "fault",
+		"accessories", "address", "answer", "condition", "customer", "damaged", "effects", "email", "excluded", "facts", "fault",
 		"fingerprint", "login", "maker", "measures", "missing", "model", "name", "phone", "proxy", "reason", "recipient",
 		"recycler", "reference", "request", "serial", "sha256", "source", "target", "ticket", "wanted",
 	}

@@ -60,7 +60,7 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 	keys := rapid.SampledFrom([]KeyClass{KeysComplete, KeysPartial, KeysNone}).Draw(t, "keys")
 	return rapid.SampledFrom([]Payload{
 		CaseOpened{Purpose: PurposeCrash, Language: Dutch, Business: days%2 == 0},
-		AgreementRecorded{fmt.Sprint(days)},
+		AgreementRecorded{Notice: fmt.Sprint(days)},
 		ItemReceived{Item: "1", Kind: ItemHDD, Bytes: int64(days)},
 		ImageStarted{image, UUID{1}, "v1", "1", 1, 512, 4096, At(at), At(at.AddDate(0, 0, days))},
 		KeyWrapped{image, 1 + days%3, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}},

@@ -137,9 +137,11 @@ type CaseOpened struct {
 	Proxy    bool       `json:"proxy,omitempty"`   // brought by somebody else, whom the private part names
 }
 
-// AgreementRecorded records that the customer agreed, having read a notice.
+// AgreementRecorded records that the customer agreed, having read a notice. A
+// later one of the same case may allow more.
 type AgreementRecorded struct {
-	Notice string `json:"notice"` // version of the notice
+	Notice  string   `json:"notice"`            // version of the notice
+	Allowed []Action `json:"allowed,omitempty"` // beside what was allowed before, sorted
 }
 
 // ItemReceived records what a customer handed in.
@@ -653,7 +655,9 @@ func (p CaseOpened) check() error {
 		condition{"allowed", isSet(p.Allowed, Action.Valid)})
 }
 
-func (p AgreementRecorded) check() error { return must(condition{"notice", isID(p.Notice)}) }
+func (p AgreementRecorded) check() error {
+	return must(condition{"notice", isID(p.Notice)}, condition{"allowed", isSet(p.Allowed, Action.Valid)})
+}
 
 func (p ItemReceived) check() error {
 	return must(condition{"item", isItem(p.Item)}, condition{"kind", p.Kind.Valid()}, natural("bytes", p.Bytes),

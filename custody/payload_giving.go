@@ -206,9 +206,11 @@ type ItemReturned struct {
 	Seal    SealState      `json:"seal"`
 }
 
-// CopyErased records that an exported copy was erased where it lay.
+// CopyErased records that an exported copy was erased where it lay, or an item
+// that is only a file.
 type CopyErased struct {
-	Copy  string     `json:"copy"`
+	Copy  string     `json:"copy,omitempty"`
+	Item  string     `json:"item,omitempty"`
 	Media MediaClass `json:"media"`
 	Job   string     `json:"job,omitempty"` // of the erasing of a device
 }
@@ -298,7 +300,8 @@ func (p ItemReturned) check() error {
 }
 
 func (p CopyErased) check() error {
-	return must(condition{"copy", isCopy(p.Copy)}, condition{"media", p.Media.Valid()}, condition{"job", p.Job == "" || isID(p.Job)})
+	return must(condition{"copy", (p.Copy == "") != (p.Item == "")}, condition{"copy", p.Copy == "" || isCopy(p.Copy)},
+		condition{"item", p.Item == "" || isItem(p.Item)}, condition{"media", p.Media.Valid()}, condition{"job", p.Job == "" || isID(p.Job)})
 }
 
 func (p MediumDestroyed) check() error {

@@ -14,7 +14,7 @@ func TestRulesOfACase(t *testing.T) {
 	event := func(p Payload) Event { return Event{TS: At(at), Case: oneCase, Op: "op-7f3a", Pub: p} }
 	reason := map[string]string{FieldReason: "asked"}
 	opened := CaseOpened{Purpose: PurposeCrash, Language: Dutch}
-	agreed := AgreementRecorded{"2026-1"}
+	agreed := AgreementRecorded{Notice: "2026-1"}
 	deadline := DeadlineSet{At(at.AddDate(0, 0, 90)), keep}
 	wrapped := KeyWrapped{"image-01", 1, SessionID{2}, "v1", "a.age", Hash{3}, []string{"k1", "k2"}}
 	sealed := ImageSealed{"image-01", Hash{4}, 5, 6, 7, 200, 9, 10, false, false}

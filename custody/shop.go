@@ -7,7 +7,7 @@ import (
 )
 
 // A Shop is everything that is publicly true about the shop: its stations,
-// keys, vaults and operators. It is computed by [FoldShop].
+// keys, vaults, operators, rules and registers. It is computed by [FoldShop].
 type Shop struct {
 	ID         string // "" when shop.created has not arrived
 	Created    time.Time
@@ -16,8 +16,17 @@ type Shop struct {
 	Vaults     []Vault       // by id
 	Operators  []Operator    // by id
 	Policies   []PolicyValue // by rule; values of one rule in causal order
+	Processors []Processor   // by id
+	Backups    []Backup      // of ledgers, in causal order
+	Selftests  []Selftest    // in causal order
+	Destroyed  []Destruction // of vaults' media, in causal order
 	Heartbeat  time.Time     // the newest; zero when there is none
-	Exceptions []Exception
+
+	Requests      []Request    // by id; those of cases are in their case
+	Incidents     []Incident   // by id; those of cases are in their case
+	Corrections   []Correction // in causal order
+	PrivateErased []Ref        // events of the shop whose private parts were erased, sorted
+	Exceptions    []Exception
 }
 
 // A Station is an enrolled station.
@@ -25,6 +34,28 @@ type Station struct {
 	Ref Ref
 	At  time.Time
 	StationEnrolled
+	// Retired says that the station has ended. Last is then the place of its
+	// last event that counts.
+	Retired *StationRetired
+}
+
+// Counts reports whether an event of the station at that place counts.
+func (s Station) Counts(seq int64) bool { return s.Retired == nil || seq <= s.Retired.Last }
+
+// A Backup says that an encrypted backup of a ledger was made.
+type Backup struct {
+	Ref Ref
+	At  time.Time
+	Op  string
+	BackupMade
+}
+
+// A Selftest says that a station was tried on invented data.
+type Selftest struct {
+	Ref Ref
+	At  time.Time
+	Op  string
+	SelftestPassed
 }
 
 // A Key is a shop key with which images can be opened.
@@ -45,11 +76,12 @@ type Vault struct {
 // part of the event that Ref names.
 type Operator struct {
 	ID      string
-	Kind    OperatorKind // "" when operator.added has not arrived
-	Ref     Ref          // of operator.added
-	Agreed  Date         // newest signed agreement, "" when there is none
-	Trained Date         // newest training, "" when there is none
-	Ended   Date         // first end, "" while active
+	Kind    OperatorKind  // "" when operator.added has not arrived
+	Ref     Ref           // of operator.added
+	Agreed  Date          // newest signed agreement, "" when there is none
+	Trained Date          // newest training, "" when there is none
+	Ended   Date          // first end, "" while active
+	Keys    []OperatorKey // by id, ended ones included
 }
 
 // FoldShop computes the shop from its events. The order of the events and
@@ -63,6 +95,8 @@ func FoldShop(events []Event) Shop {
 	}
 	own = Sort(own)
 	var s Shop
+	var g registers
+	retired := make(map[string]StationRetired)
 	seen := make(map[Ref]bool, len(own))
 	for _, e := range own {
 		if seen[e.Ref()] {
@@ -70,6 +104,25 @@ func FoldShop(events []Event) Shop {
 		}
 		seen[e.Ref()] = true
 		s.apply(e)
+		g.apply(e)
+		if p, ok := e.Pub.(StationRetired); ok {
+			if before, ok := retired[p.Station]; !ok || p.Last < before.Last {
+				retired[p.Station] = p
+			}
+		}
+	}
+	for i := range s.Stations {
+		if p, ok := retired[s.Stations[i].Station]; ok {
+			s.Stations[i].Retired = &p
+		}
+	}
+	g.finish(func(kind ExceptionKind, ref Ref) { s.Exceptions = append(s.Exceptions, Exception{kind, ref}) })
+	s.Requests, s.Incidents = g.requests, g.incidents
+	slices.SortFunc(s.PrivateErased, Ref.compare)
+	s.PrivateErased = slices.Compact(s.PrivateErased)
+	sortProcessors(s.Processors)
+	for _, o := range s.Operators {
+		sortKeys(o.Keys)
 	}
 	slices.SortStableFunc(s.Stations, func(a, b Station) int { return cmp.Compare(a.Station, b.Station) })
 	slices.SortStableFunc(s.Keys, func(a, b Key) int { return cmp.Compare(a.Key, b.Key) })
@@ -87,7 +140,7 @@ func (s *Shop) apply(e Event) {
 			s.ID, s.Created = p.Shop, at
 		}
 	case StationEnrolled:
-		s.Stations = append(s.Stations, Station{ref, at, p})
+		s.Stations = append(s.Stations, Station{Ref: ref, At: at, StationEnrolled: p})
 	case KeyAdded:
 		s.Keys = append(s.Keys, Key{ref, at, p})
 	case VaultAdded:
@@ -108,6 +161,27 @@ func (s *Shop) apply(e Event) {
 		}
 	case PolicySet:
 		s.Policies = append(s.Policies, PolicyValue{ref, at, e.Op, p})
+	case OperatorKeyAdded:
+		s.operator(p.Op).addKey(e, p)
+	case OperatorKeyEnded:
+		s.operator(p.Op).endKey(e, p)
+	case ProcessorAdded:
+		x := s.processor(p.Processor)
+		x.Contracts = append(x.Contracts, Contract{ref, at, e.Op, p})
+	case ProcessorEnded:
+		if x := s.processor(p.Processor); p.Date > x.Ended {
+			x.Ended, x.EndRef = p.Date, ref
+		}
+	case BackupMade:
+		s.Backups = append(s.Backups, Backup{ref, at, e.Op, p})
+	case SelftestPassed:
+		s.Selftests = append(s.Selftests, Selftest{ref, at, e.Op, p})
+	case MediumDestroyed:
+		s.Destroyed = append(s.Destroyed, Destruction{ref, at, e.Op, p})
+	case EventCorrected:
+		s.Corrections = append(s.Corrections, Correction{ref, at, e.Op, p})
+	case PrivateErased:
+		s.PrivateErased = append(s.PrivateErased, p.Events...)
 	case Heartbeat:
 		if at.After(s.Heartbeat) {
 			s.Heartbeat = at
@@ -116,33 +190,22 @@ func (s *Shop) apply(e Event) {
 }
 
 func (s *Shop) operator(id string) *Operator {
-	for i := range s.Operators {
-		if s.Operators[i].ID == id {
-			return &s.Operators[i]
-		}
-	}
-	s.Operators = append(s.Operators, Operator{ID: id})
-	return &s.Operators[len(s.Operators)-1]
+	return entry(&s.Operators, func(o Operator) bool { return o.ID == id }, Operator{ID: id})
+}
+
+// Station returns the station with that name.
+func (s Shop) Station(name string) (Station, bool) {
+	return find(s.Stations, func(x Station) bool { return x.Station == name })
 }
 
 // Operator returns the operator with that id.
 func (s Shop) Operator(id string) (Operator, bool) {
-	for _, o := range s.Operators {
-		if o.ID == id {
-			return o, true
-		}
-	}
-	return Operator{}, false
+	return find(s.Operators, func(o Operator) bool { return o.ID == id })
 }
 
 // Key returns the key with that id.
 func (s Shop) Key(id string) (Key, bool) {
-	for _, k := range s.Keys {
-		if k.Key == id {
-			return k, true
-		}
-	}
-	return Key{}, false
+	return find(s.Keys, func(k Key) bool { return k.Key == id })
 }
 
 // Vault returns the vault with that id or that name. A name that two vaults
