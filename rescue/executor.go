@@ -181,7 +181,9 @@ type run struct {
 	out     *handover
 	health  *health
 	held    []*flight // back with good data that a check has still to vouch for
-	pending parcel    // a status that may still grow
+	renewal renewal
+	woken   chan struct{} // the planner has something to read again
+	pending parcel        // a status that may still grow
 
 	stop     Stop
 	stopping bool
@@ -237,12 +239,15 @@ func prepare(ctx context.Context, src Source, m *mapfile.Map, o Options) (*run, 
 	}
 	r := &run{
 		ctx: ctx, src: src, m: m, o: o, info: info, pool: pool, start: o.Now(), stuck: -1,
-		answers: make(chan *flight), ended: make(chan struct{}), health: newHealth(info),
+		woken: make(chan struct{}, 1), answers: make(chan *flight), ended: make(chan struct{}), health: newHealth(info),
 	}
 	if o.Planner != nil {
 		r.planner = o.Planner(m, info)
 	} else {
 		r.planner = NewStrategy(m, info, StrategyOptions{InFlight: o.InFlight})
+	}
+	if w, ok := r.planner.(Waiter); ok {
+		w.Wake(func() { notify(r.woken) })
 	}
 	r.tick = o.After(heartbeat)
 	return r, nil
@@ -268,6 +273,9 @@ func (r *run) loop() {
 			r.pool.took()
 			r.spare = b
 		case <-r.out.shrunk:
+		case <-r.woken:
+		case err := <-r.renewal.done:
+			r.renewed(err)
 		case <-r.out.done: // only an error ends it before it is told to finish
 			r.halt(SinkFailed, nil)
 		case <-r.tick:
@@ -278,6 +286,9 @@ func (r *run) loop() {
 
 // issue begins the reads that may begin now. It reports whether it lacks a buffer.
 func (r *run) issue() (want bool) {
+	if r.refresh(); r.renewal.due || r.renewal.done != nil {
+		return false
+	}
 	for len(r.flights) < r.o.InFlight+spareReaders && r.out.len() < backlog && r.ctx.Err() == nil {
 		if r.spare == nil {
 			if r.spare = r.pool.take(); r.spare == nil {
@@ -322,7 +333,7 @@ func (r *run) next() (*flight, bool) {
 		}
 		read, ok := r.planner.Next()
 		switch {
-		case !ok && live > 0:
+		case !ok && (live > 0 || r.waits()):
 			return nil, false
 		case !ok && len(r.health.row) > 0:
 			r.health.begin(r.m) // nothing vouched for the last failures yet
@@ -339,6 +350,12 @@ func (r *run) next() (*flight, bool) {
 		r.stat.Stage, r.stat.Pass, r.stat.At = read.Stage, read.Pass, read.First
 		return &flight{read: read}, true
 	}
+}
+
+// waits reports whether the planner has only nothing to read for now.
+func (r *run) waits() bool {
+	w, ok := r.planner.(Waiter)
+	return ok && w.Waiting()
 }
 
 // fly does one read in a goroutine of its own, which may hang as long as it likes.
@@ -457,6 +474,11 @@ func (r *run) enter(read Read, res Result) {
 	for _, c := range changed {
 		r.mark(c, read.Pass)
 	}
+	if _, can := r.src.(Reopener); can {
+		if p, ok := r.planner.(Refresher); ok && p.Stale() {
+			r.renewal.due = true
+		}
+	}
 }
 
 // mark sends a status to the sink, joined with its neighbours where possible: each
@@ -505,6 +527,9 @@ func (r *run) expire() {
 			r.health.saw(f.read, res, nil)
 			r.enter(f.read, res)
 		}
+	}
+	if n := r.renewal; n.done != nil && r.o.GiveUp > 0 && now-n.began >= r.o.GiveUp {
+		r.halt(NotAnswering, ErrDeadline)
 	}
 	switch live, hung := r.count(); {
 	case live > 0 || hung < r.o.InFlight+spareReaders:

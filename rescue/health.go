@@ -76,7 +76,7 @@ func (h *health) saw(r Read, res Result, data []byte) {
 	case res.Known:
 	case res.Class != OK:
 		h.doubt = true
-	case !constant(data):
+	case h.doubt && !constant(data):
 		h.doubt = false
 	}
 	switch {

@@ -78,6 +78,7 @@ type Strategy struct {
 	now    time.Duration // of the newest result
 	rate   float64       // bytes per second of good sequential reading
 
+	pace    pace
 	sweep   sweep
 	trim    trim
 	queue   queue

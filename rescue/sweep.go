@@ -113,7 +113,9 @@ func (s *Strategy) untried(at int64, st *stage) (span, bool) {
 // sweepGood takes a good read of a sweep: a bad run may be over, and it may have been slow.
 func (s *Strategy) sweepGood(r Read, res Result) {
 	bytes := s.bytes(r.Sectors)
-	if !s.tooSlow(r, res) && bytes >= MaxRead/2 && res.Took > 0 {
+	slow := s.tooSlow(r, res)
+	s.pace.saw(r, bytes, s.info.Bytes, slow, s.now)
+	if !slow && bytes >= MaxRead/2 && res.Took > 0 {
 		s.rate += (float64(bytes)/res.Took.Seconds() - s.rate) / 16
 	}
 	run := &s.sweep.run
