@@ -116,7 +116,7 @@ func (j *Job) Reach() Verdict {
 // with the best class, and each doubt can only lower it; evidence that contradicts
 // itself counts as the worse of its readings.
 func Classify(e Evidence) Verdict {
-	v := Verdict{Class: Purge, OnVirtual: len(e.Device.Virtual) > 0}
+	v := Verdict{Class: Purge, OnVirtual: len(e.Device.Virtual) > 0 || e.Device.Media == Virtual}
 	size := e.Device.Bytes
 	lower := func(to Class, is bool, reason string) {
 		if !is {
@@ -141,7 +141,7 @@ func Classify(e Evidence) Verdict {
 	lower(NotAssured, e.Sanitize.Left != 0, BecauseLeft)
 
 	switch s := e.Sanitize; {
-	case v.OnVirtual || e.Device.Media == Virtual:
+	case v.OnVirtual:
 		lower(Clear, true, BecauseVirtual)
 	case e.Device.Bridged():
 		lower(Clear, true, BecauseBridge)

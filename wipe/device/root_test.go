@@ -1,0 +1,696 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	mrand "math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"salvor/wipe"
+	"salvor/wipe/device/faulty"
+)
+
+func asRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loop devices")
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skip("no loop devices here")
+	}
+}
+
+func shell(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// loop puts a loop device on a file.
+func loop(t testing.TB, file string, options ...string) string {
+	t.Helper()
+	asRoot(t)
+	dev := shell(t, "losetup", append(append([]string{}, options...), "-f", "--show", file)...)
+	t.Cleanup(func() { _ = exec.Command("losetup", "-d", dev).Run() })
+	return dev
+}
+
+// oldDisk is a loop device full of content that is to be gone, and its file.
+func oldDisk(t testing.TB, size int64) (dev, file string) {
+	t.Helper()
+	asRoot(t)
+	file = filepath.Join(t.TempDir(), "disk")
+	f, err := os.Create(file)
+	check(t, err)
+	defer f.Close()
+	fill(t, f, size)
+	return loop(t, file), file
+}
+
+// fill writes old content: no sector of it is like another.
+func fill(t testing.TB, f *os.File, size int64) {
+	t.Helper()
+	r := mrand.NewChaCha8([32]byte{7})
+	b := make([]byte, 1<<20)
+	for off := int64(0); off < size; off += int64(len(b)) {
+		_, _ = r.Read(b)
+		if _, err := f.WriteAt(b[:min(int64(len(b)), size-off)], off); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustBe(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("%v, want %v", err, want)
+	}
+}
+
+// memory is a journal that keeps every state it was given.
+type memory struct {
+	mu    sync.Mutex
+	saved [][]byte
+}
+
+func (m *memory) Save(_ context.Context, j *Job) error {
+	b, err := json.Marshal(j)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.saved = append(m.saved, b)
+	return err
+}
+
+func (m *memory) last(t testing.TB) *Job {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := new(Job)
+	check(t, json.Unmarshal(m.saved[len(m.saved)-1], j))
+	return j
+}
+
+func options(m Journal) Options { return Options{Journal: m, Now: time.Now, After: time.After} }
+
+func hold(t testing.TB, path string) *Device {
+	t.Helper()
+	d, err := Open(path, nil)
+	check(t, err)
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func plan(t testing.TB, d *Device) *Job {
+	t.Helper()
+	j, err := Plan(d, d.Identity().Confirmation(), PlanOptions{}, rand.Reader)
+	check(t, err)
+	return j
+}
+
+// holdsStream compares a file with the last stream of a job.
+func holdsStream(t testing.TB, file string, j *Job) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	check(t, err)
+	if int64(len(b)) != j.Device.Bytes {
+		t.Fatalf("%d bytes, not %d", len(b), j.Device.Bytes)
+	}
+	if n := wipe.NewStream(j.StreamKey, 0).Different(b, 0); n != 0 {
+		t.Errorf("%d bytes of the disk are not the stream", n)
+	}
+}
+
+func TestADeviceIsWiped(t *testing.T) {
+	for _, size := range []int64{512, 4096, 1 << 20, 4<<20 + 512, 33<<20 + 1024} {
+		dev, file := oldDisk(t, size)
+		d := hold(t, dev)
+		id := d.Identity()
+		if id.Media != Virtual || id.Bytes != size || id.Seq == 0 || id.Passes() != 1 || id.Confirmation() == "" || id.BySerial() {
+			t.Fatalf("%+v", id)
+		}
+		m := &memory{}
+		var last Progress
+		o := options(m)
+		o.Progress = func(p Progress) {
+			if p.Done < last.Done || p.Total != 2*size {
+				t.Errorf("progress went from %+v to %+v", last, p)
+			}
+			last = p
+		}
+		j := plan(t, d)
+		reach := j.Reach()
+		e, err := Run(t.Context(), d, j, o)
+		check(t, err)
+		v := Classify(e)
+		if v.Class != Clear || !v.OnVirtual || reach.Class != v.Class || last.Done != last.Total {
+			t.Errorf("%d bytes: %s because of %q; foreseen %s; %+v", size, v.Class, v.Reasons, reach.Class, last)
+		}
+		check(t, d.Close())
+		holdsStream(t, file, j)
+		if got := m.last(t); got.Stage != Verified || Classify(got.Evidence()).Class != Clear {
+			t.Errorf("the journal stands at %s", got.Stage)
+		}
+	}
+}
+
+// TestABlockOf4096: a device with sectors of 4 KiB is written in those.
+func TestSectorsOf4096(t *testing.T) {
+	asRoot(t)
+	file := filepath.Join(t.TempDir(), "disk")
+	f, err := os.Create(file)
+	check(t, err)
+	fill(t, f, 8<<20)
+	f.Close()
+	d := hold(t, loop(t, file, "-b", "4096"))
+	if d.Identity().Sector != 4096 {
+		t.Skip("no loop devices with large sectors here")
+	}
+	j := plan(t, d)
+	bad := int64(100) * 4096
+	d.before = failing(actWrite, unix.EIO, span{bad, 4096})
+	e, err := Run(t.Context(), d, j, options(&memory{}))
+	check(t, err)
+	if e.Unwritten.Bytes != 4096 || e.Unwritten.List[0] != (wipe.Span{Off: bad, Len: 4096}) || e.Read.Different.Bytes < 4000 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestSeveralDevicesAtOnce(t *testing.T) {
+	var work sync.WaitGroup
+	for range 3 {
+		dev, file := oldDisk(t, 24<<20)
+		work.Go(func() {
+			d, err := Open(dev, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer d.Close()
+			j, err := Plan(d, d.Identity().Confirmation(), PlanOptions{Discard: true}, rand.Reader)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			e, err := Run(t.Context(), d, j, options(&memory{}))
+			if v := Classify(e); err != nil || v.Class != Clear || e.Discarded == NotDiscarded {
+				t.Errorf("%s: %+v, %v", dev, v, err)
+			}
+			if e.Discarded == WasDiscarded {
+				b, err := os.ReadFile(file)
+				if err != nil || len(bytes.TrimLeft(b, "\x00")) != 0 {
+					t.Errorf("%s was not discarded: %v", dev, err)
+				}
+			}
+		})
+	}
+	work.Wait()
+}
+
+type span struct{ off, len int64 }
+
+// failing fails every act that touches one of the ranges.
+func failing(a act, errno error, ranges ...span) before {
+	return func(s step) error {
+		if s.act != a {
+			return nil
+		}
+		for _, r := range ranges {
+			if r.off < s.off+s.len && s.off < r.off+r.len {
+				return errno
+			}
+		}
+		return nil
+	}
+}
+
+// TestBadSectorsLeaveThemselves: k sectors that cannot be written leave exactly k, all
+// of them are listed, the run goes to the end, and the class is FAILED.
+func TestBadSectorsLeaveThemselves(t *testing.T) {
+	dev, file := oldDisk(t, 16<<20)
+	old, err := os.ReadFile(file)
+	check(t, err)
+	for _, sectors := range [][]int64{{0}, {77, 9000}, {8191, 8192}, {32767}, {1, 3, 5, 7, 9}} {
+		check(t, os.WriteFile(file, old, 0o600))
+		d, err := Open(dev, nil)
+		check(t, err)
+		var bad []span
+		for _, s := range sectors {
+			bad = append(bad, span{s * 512, 512})
+		}
+		d.before = failing(actWrite, unix.EIO, bad...)
+		j := plan(t, d)
+		e, err := Run(t.Context(), d, j, options(&memory{}))
+		check(t, err)
+		if e.Unwritten.Bytes != int64(512*len(sectors)) || e.Written+e.Unwritten.Bytes != e.Device.Bytes {
+			t.Errorf("%v: unwritten %+v", sectors, e.Unwritten)
+		}
+		if v := Classify(e); v.Class != NotWiped || !slices.Contains(v.Reasons, BecauseUnwritten) || !slices.Contains(v.Reasons, BecauseUnread) {
+			t.Errorf("%v: %+v", sectors, v)
+		}
+		check(t, d.Close())
+		now, err := os.ReadFile(file)
+		check(t, err)
+		left := 0
+		for off := 0; off < len(now); off += 512 {
+			if bytes.Equal(now[off:off+512], old[off:off+512]) {
+				left++
+			}
+		}
+		if left != len(sectors) {
+			t.Errorf("%v: %d sectors are left", sectors, left)
+		}
+	}
+}
+
+// TestFaultyDisks wipes loop devices that stand on a failing file.
+func TestFaultyDisks(t *testing.T) {
+	asRoot(t)
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skip("no /dev/fuse")
+	}
+	const size = 32 << 20
+	const mib = 1 << 20
+	for _, c := range []struct {
+		name    string
+		plan    faulty.Plan
+		class   Class
+		left    int64  // sectors of the old content that are there afterwards
+		written int64  // bytes that were refused
+		lost    []span // that differ when read back
+		unread  []span
+	}{
+		{name: "a good disk", class: Clear},
+		{name: "one bad sector", plan: faulty.Plan{BadWrite: []faulty.Range{{Off: 5000 * 512, Len: 512}}}, class: NotWiped, left: 1, written: 512, lost: []span{{5000 * 512, 512}}},
+		{
+			name:  "two bad sectors far apart",
+			plan:  faulty.Plan{BadWrite: []faulty.Range{{Off: 0, Len: 512}, {Off: size - 512, Len: 512}}},
+			class: NotWiped, left: 2, written: 1024, lost: []span{{0, 512}, {size - 512, 512}},
+		},
+		{name: "one MiB silently lost", plan: faulty.Plan{Lost: []faulty.Range{{Off: 7*mib + 512, Len: mib}}}, class: NotWiped, left: mib / 512, lost: []span{{7*mib + 512, mib}}},
+		{name: "one sector silently lost", plan: faulty.Plan{Lost: []faulty.Range{{Off: 512 * 31, Len: 512}}}, class: NotWiped, left: 1, lost: []span{{512 * 31, 512}}},
+		{name: "two sectors unreadable", plan: faulty.Plan{BadRead: []faulty.Range{{Off: 4096, Len: 512}, {Off: 9 * mib, Len: 512}}}, class: NotWiped, unread: []span{{4096, 512}, {9 * mib, 512}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			content, err := os.Create(filepath.Join(t.TempDir(), "content"))
+			check(t, err)
+			defer content.Close()
+			fill(t, content, size)
+			old, err := os.ReadFile(content.Name())
+			check(t, err)
+			disk, err := faulty.New(t.TempDir(), content, size, faulty.Plan{})
+			if err != nil {
+				t.Skip("no FUSE here:", err)
+			}
+			t.Cleanup(func() { check(t, disk.Close()) })
+			dev := loop(t, disk.Path, "--direct-io=on")
+			d := hold(t, dev)
+			disk.Set(c.plan)
+			before, _ := disk.Traffic()
+			j := plan(t, d)
+			e, err := Run(t.Context(), d, j, options(&memory{}))
+			check(t, err)
+			if v := Classify(e); v.Class != c.class {
+				t.Errorf("%s because of %q", v.Class, v.Reasons)
+			}
+			if e.Unwritten.Bytes != c.written {
+				t.Errorf("unwritten %+v", e.Unwritten)
+			}
+			ranges(t, "different", e.Read.Different, c.lost)
+			ranges(t, "unreadable", e.Read.Unreadable, c.unread)
+			for i, u := range c.unread {
+				if i < len(e.Read.Unreadable.List) && e.Read.Unreadable.List[i] != (wipe.Span{Off: u.off, Len: u.len}) {
+					t.Errorf("unreadable %+v", e.Read.Unreadable)
+				}
+			}
+			if after, _ := disk.Traffic(); c.unread == nil && after-before < size {
+				t.Errorf("the device served %d bytes, less than its size", after-before)
+			}
+			disk.Set(faulty.Plan{})
+			now, err := os.ReadFile(content.Name())
+			check(t, err)
+			var left int64
+			for off := 0; off < size; off += 512 {
+				if bytes.Equal(now[off:off+512], old[off:off+512]) {
+					left++
+				}
+			}
+			if left != c.left {
+				t.Errorf("%d sectors of the old content are left, want %d", left, c.left)
+			}
+			check(t, d.Close())
+		})
+	}
+}
+
+// ranges: what was found lies within what is wrong, begins and ends at its edges but
+// for bytes that are alike by chance, and counts nearly all of it.
+func ranges(t *testing.T, what string, got Ranges, want []span) {
+	t.Helper()
+	if len(got.List) != len(want) {
+		t.Errorf("%s: %+v, want %v", what, got, want)
+		return
+	}
+	var total int64
+	for i, w := range want {
+		g := got.List[i]
+		if g.Off < w.off || g.Off > w.off+near || g.Off+g.Len > w.off+w.len || g.Off+g.Len < w.off+w.len-near {
+			t.Errorf("%s: %+v, want %+v", what, g, w)
+		}
+		total += w.len
+	}
+	if got.Bytes > total || got.Bytes < total*98/100 {
+		t.Errorf("%s: %d bytes, want nearly %d", what, got.Bytes, total)
+	}
+}
+
+// TestItVanishesAndComesBack: the job goes on where it stood, on the same device only.
+func TestItVanishesAndComesBack(t *testing.T) {
+	const size = 600 << 20 // more than two stretches
+	asRoot(t)
+	file := filepath.Join(t.TempDir(), "disk")
+	f, err := os.Create(file)
+	check(t, err)
+	check(t, f.Truncate(size))
+	f.Close()
+	dev := loop(t, file)
+	for _, c := range []struct {
+		name  string
+		fault before
+		stage Stage
+		done  int64
+	}{
+		{"while it is written", failing(actWrite, unix.ENODEV, span{300 << 20, 512}), Overwriting, stretch},
+		{"with nothing but errors", failing(actWrite, unix.EIO, span{300 << 20, size}), Overwriting, stretch},
+		{"while it is read", failing(actRead, unix.ENXIO, span{400 << 20, 512}), Reading, size},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := Open(dev, nil)
+			check(t, err)
+			j, m := plan(t, d), &memory{}
+			gone := false
+			var mu sync.Mutex
+			d.before = func(s step) error {
+				mu.Lock()
+				defer mu.Unlock()
+				err := c.fault(s)
+				if j.Stage != Planned && err != nil {
+					gone = true
+				}
+				if gone && s.act == actCheck {
+					return ErrVanished
+				}
+				if j.Stage == Planned {
+					return nil
+				}
+				return err
+			}
+			e, err := Run(t.Context(), d, j, options(m))
+			mustBe(t, err, ErrVanished)
+			check(t, d.Close())
+			if v := Classify(e); v.Class != NotWiped {
+				t.Errorf("%s for a device that went away", v.Class)
+			}
+			saved := m.last(t)
+			if saved.Stage != c.stage || saved.Done != c.done {
+				t.Errorf("saved at %s, %d", saved.Stage, saved.Done)
+			}
+			d = hold(t, dev)
+			var wrote int64
+			d.before = func(s step) error {
+				if s.act == actWrite {
+					mu.Lock()
+					wrote += s.len
+					mu.Unlock()
+				}
+				return nil
+			}
+			e, err = Run(t.Context(), d, saved, options(m))
+			check(t, err)
+			if v := Classify(e); v.Class != Clear || saved.Resumed != 1 || wrote != size-c.done {
+				t.Errorf("%+v; resumed %d times, %d bytes written", v, saved.Resumed, wrote)
+			}
+			check(t, d.Close())
+			holdsStream(t, file, saved)
+		})
+	}
+}
+
+// TestAnotherDeviceInItsPlace: a job never goes on with a device that is not its own.
+func TestAnotherDeviceInItsPlace(t *testing.T) {
+	dev, file := oldDisk(t, 24<<20)
+	d := hold(t, dev)
+	m := &memory{}
+	j := plan(t, d)
+	d.before = failing(actRead, unix.ENODEV, span{12 << 20, 512})
+	d.before = func(s step) error {
+		if j.Stage == Reading && s.act == actRead {
+			return unix.ENODEV
+		}
+		return nil
+	}
+	_, err := Run(t.Context(), d, j, options(m))
+	mustBe(t, err, ErrVanished)
+	check(t, d.Close())
+
+	t.Run("other content", func(t *testing.T) {
+		f, err := os.OpenFile(file, os.O_RDWR, 0)
+		check(t, err)
+		kept, err := os.ReadFile(file)
+		check(t, err)
+		fill(t, f, 24<<20)
+		d := hold(t, dev)
+		_, err = Run(t.Context(), d, m.last(t), options(m))
+		mustBe(t, err, ErrOther)
+		check(t, d.Close())
+		_, err = f.WriteAt(kept, 0)
+		check(t, err)
+		check(t, f.Close())
+	})
+	for name, change := range map[string]func(*Identity){
+		"another size":          func(id *Identity) { id.Bytes += 512 },
+		"another serial number": func(id *Identity) { id.Serial = "S2" },
+		"another model":         func(id *Identity) { id.Model = "X" },
+		"another attachment":    func(id *Identity) { id.Seq++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := hold(t, dev)
+			j := m.last(t)
+			change(&j.Device)
+			d.before = failing(actWrite, errors.New("it was written to"), span{0, 1 << 40})
+			_, err := Run(t.Context(), d, j, options(m))
+			mustBe(t, err, ErrOther)
+			check(t, d.Close())
+		})
+	}
+	t.Run("its sequence number changes in the middle", func(t *testing.T) {
+		d := hold(t, dev)
+		j := m.last(t)
+		d.before = func(s step) error {
+			if s.act == actRead && s.len > 1<<20 {
+				d.id.Seq++ // as if the kernel answered another one
+				d.before = nil
+			}
+			return nil
+		}
+		_, err := Run(t.Context(), d, j, options(m))
+		mustBe(t, err, ErrOther)
+		check(t, d.Close())
+	})
+	t.Run("and then the right one", func(t *testing.T) {
+		d := hold(t, dev)
+		j := m.last(t)
+		e, err := Run(t.Context(), d, j, options(m))
+		check(t, err)
+		if v := Classify(e); v.Class != Clear {
+			t.Errorf("%+v", v)
+		}
+		check(t, d.Close())
+	})
+}
+
+// TestRefused: no interlock gives way.
+func TestRefused(t *testing.T) {
+	dev, _ := oldDisk(t, 300<<20)
+	look := func(t *testing.T, path string, keep []string, want error) {
+		t.Helper()
+		if _, err := Look(path, keep); !errors.Is(err, want) {
+			t.Errorf("look: %v, want %v", err, want)
+		}
+		d, err := Open(path, keep)
+		if err == nil {
+			d.Close()
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("open: %v, want %v", err, want)
+		}
+	}
+	t.Run("a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "f")
+		check(t, os.WriteFile(file, []byte("x"), 0o600))
+		look(t, file, nil, ErrNotDevice)
+		look(t, "/dev/null", nil, ErrNotDevice)
+		look(t, file+"x", nil, os.ErrNotExist)
+	})
+	t.Run("the system disk", func(t *testing.T) {
+		source := shell(t, "findmnt", "-n", "-o", "SOURCE", "/")
+		if !strings.HasPrefix(source, "/dev/") {
+			t.Skip("the root file system is on no device here")
+		}
+		look(t, source, nil, ErrSystemDisk)
+	})
+	t.Run("mounted", func(t *testing.T) {
+		shell(t, "mkfs.ext4", "-q", "-F", dev)
+		mnt := t.TempDir()
+		shell(t, "mount", dev, mnt)
+		look(t, dev, nil, ErrMounted)
+		look(t, dev, []string{mnt}, ErrKept)
+		shell(t, "umount", mnt)
+		shell(t, "mkfs.btrfs", "-q", "-f", dev)
+		shell(t, "mount", dev, mnt)
+		look(t, dev, nil, ErrMounted)
+		look(t, dev, []string{mnt}, ErrKept)
+		shell(t, "umount", mnt)
+	})
+	t.Run("swap", func(t *testing.T) {
+		shell(t, "mkswap", "-f", dev)
+		if out, err := exec.Command("swapon", dev).CombinedOutput(); err != nil {
+			t.Skipf("no swap here: %s", out)
+		}
+		defer shell(t, "swapoff", dev)
+		look(t, dev, nil, ErrInUse)
+	})
+	t.Run("held by another program", func(t *testing.T) {
+		f, err := os.OpenFile(dev, os.O_RDONLY|unix.O_EXCL, 0)
+		check(t, err)
+		defer f.Close()
+		d, err := Open(dev, nil)
+		if err == nil {
+			d.Close()
+		}
+		mustBe(t, err, ErrInUse)
+	})
+	t.Run("locked by another program", func(t *testing.T) {
+		f, err := os.Open(dev)
+		check(t, err)
+		defer f.Close()
+		check(t, unix.Flock(int(f.Fd()), unix.LOCK_SH))
+		d, err := Open(dev, nil)
+		if err == nil {
+			d.Close()
+		}
+		mustBe(t, err, ErrInUse)
+	})
+	t.Run("a holder, and a volume", func(t *testing.T) {
+		if out, err := exec.Command("dmsetup", "create", "salvor-wipe-test", "--table", "0 2048 linear "+dev+" 0").CombinedOutput(); err != nil {
+			t.Skipf("no device mapper here: %s", out)
+		}
+		defer shell(t, "dmsetup", "remove", "salvor-wipe-test")
+		look(t, dev, nil, ErrInUse)
+		look(t, "/dev/mapper/salvor-wipe-test", nil, ErrVolume)
+	})
+	t.Run("a partition", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "disk")
+		check(t, os.WriteFile(file, make([]byte, 8<<20), 0o600))
+		cmd := exec.Command("sfdisk", "-q", file)
+		cmd.Stdin = strings.NewReader("label: dos\nstart=2048, size=4096\n")
+		if err := cmd.Run(); err != nil {
+			t.Skip("no sfdisk")
+		}
+		whole := loop(t, file, "-P")
+		if _, err := os.Stat(whole + "p1"); err != nil {
+			t.Skip("no partitions on loop devices here")
+		}
+		look(t, whole+"p1", nil, ErrPartition)
+		shell(t, "mkfs.ext4", "-q", "-F", whole+"p1")
+		mnt := t.TempDir()
+		shell(t, "mount", whole+"p1", mnt)
+		look(t, whole, nil, ErrMounted)
+		shell(t, "umount", mnt)
+		d := hold(t, whole)
+		check(t, d.Close())
+	})
+	t.Run("read-only", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "disk")
+		check(t, os.WriteFile(file, make([]byte, 1<<20), 0o600))
+		look(t, loop(t, file, "-r"), nil, ErrReadOnly)
+	})
+	t.Run("the ledger's disk by a file on it", func(t *testing.T) {
+		dir := t.TempDir()
+		check(t, os.WriteFile(filepath.Join(dir, "ledger.db"), make([]byte, 1<<20), 0o600))
+		look(t, loop(t, filepath.Join(dir, "ledger.db")), []string{dir}, ErrKept)
+	})
+	t.Run("a word that is not its serial number", func(t *testing.T) {
+		d := hold(t, dev)
+		for _, typed := range []string{"", " ", "yes", d.id.Name, d.id.Confirmation() + " ", strings.ToUpper(d.id.Confirmation())} {
+			_, err := Plan(d, typed, PlanOptions{}, rand.Reader)
+			mustBe(t, err, ErrSerial)
+		}
+		check(t, d.Close())
+	})
+}
+
+// TestTheGateIsAskedFirst: a hold that was set a moment ago stops it with nothing written.
+func TestTheGateIsAskedFirst(t *testing.T) {
+	dev, file := oldDisk(t, 1<<20)
+	old, err := os.ReadFile(file)
+	check(t, err)
+	d := hold(t, dev)
+	o := options(&memory{})
+	held := errors.New("held")
+	o.Gate = func(context.Context) error { return held }
+	_, err = Run(t.Context(), d, plan(t, d), o)
+	mustBe(t, err, held)
+	check(t, d.Close())
+	now, err := os.ReadFile(file)
+	check(t, err)
+	if !bytes.Equal(old, now) {
+		t.Error("it was written to")
+	}
+}
+
+// TestToldToStop: what was written is kept.
+func TestToldToStop(t *testing.T) {
+	dev, file := oldDisk(t, 64<<20)
+	d := hold(t, dev)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := options(&memory{})
+	o.Progress = func(p Progress) {
+		if p.Done >= 20<<20 {
+			cancel()
+		}
+	}
+	j := plan(t, d)
+	_, err := Run(ctx, d, j, o)
+	mustBe(t, err, context.Canceled)
+	if j.Stage != Overwriting || j.Done < 20<<20 || j.Done >= 64<<20 {
+		t.Errorf("stopped at %s, %d", j.Stage, j.Done)
+	}
+	o.Progress = nil
+	_, err = Run(t.Context(), d, j, o)
+	check(t, err)
+	check(t, d.Close())
+	holdsStream(t, file, j)
+}
