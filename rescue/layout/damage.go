@@ -18,6 +18,8 @@ type Damage struct {
 	Lost int64
 	// Folder says that it is a folder: what it listed may be missing from this report.
 	Folder bool
+	// System says that it is the file system's own: its table, its journal.
+	System bool
 }
 
 // Report is what [Layout.Damaged] found besides the files it named.
@@ -36,35 +38,45 @@ func (l *Layout) Damaged(ctx context.Context, m *mapfile.Map, sector int64, yiel
 	var sum Report
 	for i := range l.Volumes {
 		more := true
-		lost, err := l.Volumes[i].Walk(ctx, func(f *File) bool {
-			d := Damage{Volume: i, Path: f.Path, Size: f.Size, Lost: f.Lost, Folder: f.Dir}
-			for _, p := range f.Pieces {
-				n := min(p.Len, f.Valid-p.Off)
-				if f.Packed || f.Dir {
-					n = p.Len
-				}
-				if n > 0 {
-					bad, untried := unread(m, sector, Extent{p.First, n})
-					d.Bad, d.Untried = d.Bad+bad, d.Untried+untried
-				}
-			}
-			if !f.Dir && !f.System {
-				sum.Files++
-			}
-			if d.Bad+d.Untried+d.Lost > 0 && !f.System {
-				if !f.Dir {
-					sum.Damaged++
-				}
-				more = yield(d)
-			}
+		r, err := l.DamagedIn(ctx, i, m, sector, func(d Damage) bool {
+			more = yield(d)
 			return more
 		})
-		sum.Unnamed += lost.Records
+		sum.Files, sum.Damaged, sum.Unnamed = sum.Files+r.Files, sum.Damaged+r.Damaged, sum.Unnamed+r.Unnamed
 		if err != nil || !more {
 			return sum, err
 		}
 	}
 	return sum, nil
+}
+
+// DamagedIn does for one volume what [Layout.Damaged] does for all, in the order of the
+// walk, which is the same each time.
+func (l *Layout) DamagedIn(ctx context.Context, volume int, m *mapfile.Map, sector int64, yield func(Damage) bool) (Report, error) {
+	var sum Report
+	lost, err := l.Volumes[volume].Walk(ctx, func(f *File) bool {
+		d := Damage{Volume: volume, Path: f.Path, Size: f.Size, Lost: f.Lost, Folder: f.Dir, System: f.System}
+		for _, p := range f.Pieces {
+			n := min(p.Len, f.Valid-p.Off)
+			if f.Packed || f.Dir {
+				n = p.Len
+			}
+			if n > 0 {
+				bad, untried := unread(m, sector, Extent{p.First, n})
+				d.Bad, d.Untried = d.Bad+bad, d.Untried+untried
+			}
+		}
+		whole := d.Bad+d.Untried+d.Lost == 0
+		if !f.Dir && !f.System {
+			sum.Files++
+			if !whole {
+				sum.Damaged++
+			}
+		}
+		return whole || yield(d)
+	})
+	sum.Unnamed = lost.Records
+	return sum, err
 }
 
 // unread counts the bytes of e that the map does not call rescued.

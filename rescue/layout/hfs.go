@@ -3,6 +3,7 @@ package layout
 import (
 	"cmp"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -419,7 +420,8 @@ func (h *hfs) walk(yield func(*File) bool) (lost Lost) {
 		}
 		return more && h.mapped >= 0
 	})
-	for _, f := range threads {
+	for _, id := range slices.Sorted(maps.Keys(threads)) {
+		f := threads[id]
 		if !more {
 			break
 		}

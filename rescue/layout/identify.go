@@ -12,6 +12,7 @@ type identity struct {
 	kind   Kind
 	name   string
 	why    string
+	unsure bool // something of where it would be recognised is not rescued
 	family family
 	open   func(*reader) (fileSystem, error)
 }
@@ -92,7 +93,7 @@ func identify(r *reader, backups bool) (fileSystem, identity) {
 	}
 	id := identity{name: unknownName, why: "nothing that is known begins here"}
 	if len(holes) > 0 {
-		id.why = "its beginning is not rescued"
+		id.why, id.unsure = "its beginning is not rescued", true
 	}
 	return nil, id
 }

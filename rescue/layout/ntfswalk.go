@@ -3,6 +3,8 @@ package layout
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -20,13 +22,15 @@ func (n *ntfs) walk(yield func(*File) bool) Lost {
 		}
 		return more
 	}, func(int64) {})
-	for number, f := range n.lost {
+	for _, number := range slices.Sorted(maps.Keys(n.lost)) {
+		f := n.lost[number]
 		if !more {
 			break
 		}
 		if f.name != "" && number != ntfsRoot {
 			more = yield(&File{
-				Path: n.names.path(f.parent, f.name, ntfsRoot), Size: f.size, Lost: f.size,
+				// A folder's note of the size may be out of date: one byte stands for "something".
+				Path: n.names.path(f.parent, f.name, ntfsRoot), Size: f.size, Lost: max(f.size, 1),
 				Dir: f.folder, System: number < ntfsUser,
 			})
 		}

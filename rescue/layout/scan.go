@@ -134,6 +134,7 @@ type scan struct {
 	tiers   [T5]set // T0 to T4, in bytes of the disk
 	first   set
 	found   []bool // of options.First
+	partial bool   // the table is not known whole
 }
 
 func (s *scan) err() error {
@@ -245,7 +246,7 @@ func (s *scan) asked(path string) (asked bool) {
 // regions paints the tiers over each other, the most urgent last.
 func (s *scan) regions(l *Layout) []Region {
 	base := T5
-	if l.Table == "" {
+	if l.Table == "" || s.partial {
 		base = T3 // what is free is not known before the table is
 	}
 	out := []Region{}

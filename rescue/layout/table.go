@@ -185,6 +185,7 @@ func (s *scan) gpt(expected bool) ([]Extent, bool) {
 	if expected {
 		for _, c := range copies {
 			if len(c.parts) > 0 {
+				s.partial = true
 				return c.parts, true
 			}
 		}
@@ -274,6 +275,9 @@ func (s *scan) unlistedIn(gap Extent) *Volume {
 		}
 		f, id := identify(newReader(s.ctx, s.view, e, &s.wanted), false)
 		if f == nil && id.kind == Unknown {
+			if id.unsure {
+				s.tiers[T3].add(e) // a volume may yet be found here
+			}
 			continue
 		}
 		if f != nil && f.size() > 0 {

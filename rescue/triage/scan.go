@@ -224,7 +224,7 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 	t.want = mapfile.New(t.info.Sectors())
 	t.missing = 0
 	t.again = t.again[:0]
-	t.settled = true
+	t.settled = true // until something is found that was not tried
 	size := int64(t.info.Sector)
 	for _, w := range t.layout.Wanted {
 		first, end := max(w.First/size, 0), min((w.End()+size-1)/size, t.info.Sectors())
@@ -244,6 +244,9 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 		}
 	}
 	t.missing -= t.inPlace()
+	if k := t.o.Known; k != nil && k.Settled {
+		t.settled = true // what this run has not looked at, that one had
+	}
 	return t.plan, t.first, true
 }
 
