@@ -313,13 +313,13 @@ func (r *run) next() (*flight, bool) {
 	live, _ := r.count()
 	for {
 		if r.health.checking {
+			if live > 0 {
+				return nil, false // one answer at a time: the first good one is enough
+			}
 			if c, ok := r.health.next(); ok {
 				return &flight{check: true, canary: c, read: Read{
 					First: c.first, Sectors: c.n, Stage: "check", Deadline: checkDeadline,
 				}}, true
-			}
-			if live > 0 {
-				return nil, false
 			}
 			if err := r.health.verdict(); err != nil {
 				r.halt(DeviceFault, err)
@@ -675,9 +675,14 @@ func (r *run) finish(stopSink func()) int {
 }
 
 // distrust takes back what the last failures in a row were taken for, when nothing
-// vouches that it was the medium that failed.
+// vouches that it was the medium that failed. A run that was only called off has no
+// reason to doubt failures that took their time.
 func (r *run) distrust() {
+	lost := r.stop == SourceGone || r.stop == DeviceFault || r.stop == NotAnswering
 	for _, failure := range r.health.row {
+		if !failure.fast && !lost {
+			continue
+		}
 		for _, claim := range failure.claims {
 			for _, c := range slices.Collect(r.m.Within(claim.First, claim.Sectors)) {
 				if c.Status != mapfile.Rescued && c.Status != mapfile.Untried {

@@ -13,16 +13,19 @@ import (
 
 // A disk that has lost its firmware, its bus or its power fails every read, and fails
 // it faster than any head can seek. Whoever believes it marks the rest of the disk bad
-// within seconds. So a row of such failures is only believed when sectors known to be
-// good still read well.
+// within seconds. A bridge may take longer to say the same. So a row of failures is only
+// believed when sectors known to be good still read well.
 
 const (
 	// tooFast is less than a disk needs to try to read and fail.
 	tooFast = 5 * time.Millisecond
-	// rowLimit failures in a row that nothing vouches for are allowed; one more is checked.
+	// rowLimit failures in a row that came too fast are allowed; one more is checked.
 	rowLimit = 20
 	// rowLimitMax bounds how far the limit doubles when checks keep passing.
 	rowLimitMax = 1280
+	// slowLimit failures in a row that took their time are allowed. To check after so many
+	// costs nothing beside them, and no more are taken back when the device goes away.
+	slowLimit = 16
 	// checkDeadline is for the reads of a check. The kernel retries a bad sector for up to
 	// some 30 s before it answers, and cannot be stopped.
 	checkDeadline = 30 * time.Second
@@ -45,6 +48,7 @@ type canary struct {
 type suspect struct {
 	first, n int64
 	at       time.Duration
+	fast     bool
 	claims   []mapfile.Run
 }
 
@@ -53,7 +57,7 @@ type suspect struct {
 type health struct {
 	info    Info
 	limit   int
-	row     []suspect // reads that failed and may be the device's fault, in a row
+	row     []suspect // reads that failed since one succeeded, or a check passed
 	lastErr error
 	good    int  // reads that succeeded, in a row
 	total   int  // reads that succeeded
@@ -89,13 +93,16 @@ func (h *health) saw(r Read, res Result, data []byte) {
 			h.limit = rowLimit
 		}
 		h.keep(r, res.Good, data)
-	case res.Class == HostError || res.Class != Timeout && res.Took < tooFast:
-		h.good, h.lastErr = 0, res.Err
-		h.row = append(h.row, suspect{first: r.First, n: r.Sectors, at: res.Began + res.Took})
 	default:
-		// It took its time: it tried.
-		h.row, h.good = nil, 0
+		h.good, h.lastErr = 0, res.Err
+		h.suspect(r.First, r.Sectors, res)
 	}
+}
+
+// suspect adds a failure to the row.
+func (h *health) suspect(first, n int64, res Result) {
+	fast := res.Class == HostError || res.Class != Timeout && res.Took < tooFast
+	h.row = append(h.row, suspect{first: first, n: n, at: res.Began + res.Took, fast: fast})
 }
 
 // claimed takes note of what the planner made of a failure, to be taken back if the
@@ -143,7 +150,15 @@ func (h *health) keep(r Read, good int64, data []byte) {
 }
 
 // suspicious reports whether the row is long enough to be checked.
-func (h *health) suspicious() bool { return len(h.row) > h.limit }
+func (h *health) suspicious() bool {
+	fast := 0
+	for _, f := range h.row {
+		if f.fast {
+			fast++
+		}
+	}
+	return fast > h.limit || len(h.row)-fast > slowLimit
+}
 
 // begin starts a check. Without a sector known to be good, some places over the whole
 // source are asked that m does not know to have failed.
@@ -185,7 +200,7 @@ func (h *health) heard(c canary, res Result, data []byte) error {
 			h.lastErr = res.Err
 		}
 		if c.data == nil {
-			h.row = append(h.row, suspect{first: c.first, n: c.n, at: res.Began + res.Took})
+			h.suspect(c.first, c.n, res)
 		}
 		return nil
 	}

@@ -69,6 +69,7 @@ type Disk struct {
 	met     []int // per fault: reads that have met it
 	reads   []Attempt
 	gone    rescue.Class
+	back    bool // and does not vanish again by itself
 	release chan struct{}
 	closed  bool
 }
@@ -123,7 +124,7 @@ func (d *Disk) Release() { close(d.release) }
 func (d *Disk) Vanish(as rescue.Class) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.gone = as
+	d.gone, d.back = as, as == rescue.OK
 }
 
 // ReadAt implements [rescue.Source].
@@ -157,11 +158,11 @@ func (d *Disk) decide(first, n int64) (res rescue.Result, cost time.Duration, ha
 		d.now += cost
 		d.reads = append(d.reads, Attempt{First: first, Sectors: n, Good: res.Good, Class: res.Class})
 	}()
-	if d.plan.VanishAfter > 0 && len(d.reads) >= d.plan.VanishAfter && d.gone == rescue.OK {
+	if d.plan.VanishAfter > 0 && len(d.reads) >= d.plan.VanishAfter && d.gone == rescue.OK && !d.back {
 		d.gone = max(d.plan.VanishAs, rescue.Medium)
 	}
 	if d.gone != rescue.OK {
-		res = failure(d.gone, syscall.EIO)
+		res, cost = failure(d.gone, syscall.EIO), 0 // whoever does not try takes no time
 		return res, cost, false, false
 	}
 	at := -1
