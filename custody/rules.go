@@ -30,9 +30,6 @@ var (
 	ErrNoJob        = errors.New("no erasing with that job was begun")
 	ErrOperator     = errors.New("the operator is not registered")
 	ErrNotAgreed    = errors.New("the operator has not signed the data-protection agreement")
-	ErrNoContract   = errors.New("no contract covers it")
-	ErrPoorContract = errors.New("the contract lacks instructions, sub-processors or audit (Article 28)")
-	ErrNoSafeguard  = errors.New("the country is outside the European Economic Area, and nothing safeguards the data")
 	ErrOperatorLeft = errors.New("the operator has ended")
 	ErrPurgeOnly    = errors.New("the purge job may only purge")
 )
@@ -48,12 +45,12 @@ var (
 // a fact that cannot be recorded is a fact that is lost.
 func Allow(s Shop, c Case, e Event, private map[string]string) error {
 	if e.Case == "" {
-		return allowShop(s, e)
+		return allowShop(s, e, private)
 	}
 	if err := s.mayAct(e); err != nil {
 		return err
 	}
-	return allowCase(c, e, private)
+	return allowCase(s, c, e, private)
 }
 
 // mayAct applies the rules about operators to an event that permits an act in
@@ -66,7 +63,11 @@ func (s Shop) mayAct(e Event) error {
 	if !ok || o.Kind == "" {
 		return ErrOperator
 	}
-	return o.MayAct(e.TS.Time, e.Type())
+	if err := o.MayAct(e.TS.Time, e.Type()); err != nil {
+		return err
+	}
+	_, err := s.MustSign(e.Op, e.TS.Time)
+	return err
 }
 
 // MayAct says whether the operator may do at now what an event of type t
@@ -81,7 +82,7 @@ func (o Operator) MayAct(now time.Time, t Type) error {
 	case o.Ended != "" && today > o.Ended:
 		return ErrOperatorLeft
 	case o.Kind == OperatorPurge:
-		if t != TypeEraseStarted && t != TypePrivateErased && t != TypeCaseClosed {
+		if !oneOf(t, TypeEraseStarted, TypePrivateErased, TypeCaseClosed, TypePurgeProposed) {
 			return ErrPurgeOnly
 		}
 	case o.Agreed == "":
@@ -95,13 +96,15 @@ func (o Operator) MayAct(now time.Time, t Type) error {
 func reports(t Type) bool {
 	switch t {
 	case TypeImagePaused, TypeImageFailed, TypeImageSealed, TypeImageVerified, TypeDataRestored,
-		TypeEraseFailed, TypeEraseDone, TypeAttestIssued, TypePaperPrinted:
+		TypeEraseFailed, TypeEraseDone, TypeAttestIssued, TypePaperPrinted,
+		TypeDataExtracted, TypeBackExternal, TypeSealChecked, TypeCopyErased, TypeRequestReceived, TypeIncidentOpened,
+		TypeIncidentAssessed, TypeIncidentControllerNotified, TypeIncidentAuthorityNotified, TypeIncidentSubjectsNotified:
 		return true
 	}
 	return false
 }
 
-func allowShop(s Shop, e Event) error {
+func allowShop(s Shop, e Event, private map[string]string) error {
 	o, known := s.Operator(e.Op)
 	if known && o.Ended != "" && DateOf(e.TS.Time, time.UTC) > o.Ended {
 		return ErrOperatorLeft
@@ -137,6 +140,8 @@ func allowShop(s Shop, e Event) error {
 		return s.hasOperator(p.Op)
 	case OperatorEnded:
 		return s.hasOperator(p.Op)
+	default:
+		return allowDuties(s, registers{s.Requests, s.Incidents}, e, private)
 	}
 	return nil
 }
@@ -152,12 +157,12 @@ func (s Shop) hasOperator(id string) error {
 	return nil
 }
 
-func allowCase(c Case, e Event, private map[string]string) error {
-	if e.Type() == TypeCaseOpened {
+func allowCase(s Shop, c Case, e Event, private map[string]string) error {
+	if p, ok := e.Pub.(CaseOpened); ok {
 		if !c.Opened.IsZero() {
 			return ErrOpenedTwice
 		}
-		return nil
+		return mayOpenCase(p, private)
 	}
 	if c.Opened.IsZero() {
 		return ErrNotOpened
@@ -166,9 +171,15 @@ func allowCase(c Case, e Event, private map[string]string) error {
 	case CaseClosed:
 		return c.MayClose()
 	case DeadlineSet:
-		return c.mayDeadline(e.TS.Time, p.Deadline.Time)
+		if err := c.mayDeadline(e.TS.Time, p.Deadline.Time); err != nil {
+			return err
+		}
+		// Longer than the shop's default is for a reason.
+		if usual := s.today(e).Keep.From(e.TS.Time, time.UTC); p.Deadline.After(usual) && private[FieldReason] == "" {
+			return ErrNoReason
+		}
 	case DeadlineShortened:
-		return c.mayDeadline(e.TS.Time, p.Deadline.Time)
+		return c.mayShorten(s.today(e), e.TS.Time, p.Deadline.Time)
 	case HoldAdded:
 		for _, h := range c.Holds {
 			if h.ID == p.Hold {
@@ -191,18 +202,21 @@ func allowCase(c Case, e Event, private map[string]string) error {
 		return c.mayWrite(p.Image)
 	case ImageReopened:
 		return c.mayReopen(p.Image)
-	case ImagePaused, ImageFailed, ImageSealed, ImageVerified, DataRestored:
+	case ImagePaused, ImageFailed, ImageSealed, ImageVerified, DataRestored, DataExtracted:
 		return c.hasImage(e.Pub)
 	case DataOpened:
 		if private[FieldReason] == "" {
 			return ErrNoReason
+		}
+		if !mayCarry(p.Export) {
+			return ErrPlainCopy
 		}
 		return c.MayOpen(p.Image)
 	case EraseStarted:
 		if p.Early && private[FieldReason] == "" {
 			return ErrNoReason
 		}
-		return c.MayErase(p.Image, e.TS.Time, p.Early)
+		return s.MayErase(c, p.Image, e.Op, e.TS.Time, p.Early)
 	case PrivateErased:
 		if c.Held() {
 			return ErrHeld
@@ -211,9 +225,18 @@ func allowCase(c Case, e Event, private map[string]string) error {
 		return c.erasing(p.Image, p.Job)
 	case EraseDone:
 		return c.erasing(p.Image, p.Job)
+	case DataReturned, CustomerConfirmed, CopyErased, MediumDestroyed, PurgeProposed, PurgeValidated:
+		return allowEnd(s, c, e, private)
+	case ItemReceived, Offered, Accepted, PlaceChanged, SealApplied, SealChecked, SentExternal, BackExternal, ItemReturned:
+		return allowItem(s, c, e, private)
+	default:
+		return allowDuties(s, registers{c.Requests, c.Incidents}, e, private)
 	}
 	return nil
 }
+
+// today returns what the shop's rules say on the day of an event.
+func (s Shop) today(e Event) Policy { return s.Policy(DateOf(e.TS.Time, time.UTC)) }
 
 // MayImage says whether an image of this case may be begun: the customer has
 // agreed, a deadline is set, and the case is open.
@@ -242,6 +265,8 @@ func (c Case) MayErase(image string, now time.Time, early bool) error {
 		return ErrNoImage
 	case i.State == ImageIsErased:
 		return ErrErased
+	case i.Destroyed != nil:
+		return ErrDestroyed
 	case c.Held():
 		return ErrHeld
 	case !early && i.State != ImageIsErasing && !c.Due(now):
@@ -258,22 +283,35 @@ func (c Case) MayOpen(image string) error {
 		return ErrNoImage
 	case i.State == ImageIsErased:
 		return ErrErased
+	case i.Destroyed != nil:
+		return ErrDestroyed
 	case i.State == ImageIsErasing:
 		return ErrErasing
 	}
 	return nil
 }
 
-// MayClose says whether the case may be closed: no copy is left and no hold is
-// active.
+// MayClose says whether the case may be closed: no hold is active, every copy
+// of the data and every item is returned, erased or destroyed, and nobody was
+// offered an item who has not taken it.
 func (c Case) MayClose() error {
 	switch {
 	case !c.Closed.IsZero():
 		return ErrClosed
 	case c.Held():
 		return ErrHeld
-	case c.Copies() > 0:
+	case len(c.Open()) > 0:
 		return ErrOpenCopies
+	}
+	for _, i := range c.Items {
+		switch {
+		case len(i.Offers) > 0:
+			return ErrOpenOffer
+		case i.State == ItemIsDisputed:
+			return ErrDisputed
+		case !i.Ended():
+			return ErrOpenItems
+		}
 	}
 	return nil
 }
@@ -323,6 +361,17 @@ func (c Case) mayDeadline(now, deadline time.Time) error {
 	return nil
 }
 
+// mayShorten says whether the deadline may be brought forward. Where the data
+// are special, it never comes so close that nobody could object any more: who
+// erases earlier than that is not alone.
+func (c Case) mayShorten(p Policy, now, deadline time.Time) error {
+	floor := earliest(p.Notice.From(now, time.UTC), p.Grace.From(now, time.UTC))
+	if len(c.Special) > 0 && c.Copies() > 0 && deadline.Before(earliest(floor, c.Deadline)) {
+		return ErrTwoPersons
+	}
+	return c.mayDeadline(now, deadline)
+}
+
 func (c Case) hasImage(p Payload) error {
 	var name string
 	switch p := p.(type) {
@@ -335,6 +384,8 @@ func (c Case) hasImage(p Payload) error {
 	case ImageVerified:
 		name = p.Image
 	case DataRestored:
+		name = p.Image
+	case DataExtracted:
 		name = p.Image
 	}
 	if _, ok := c.Image(name); !ok {

@@ -119,6 +119,13 @@ func (s *shopfloor) opening(no custody.CaseNo) []Entry {
 	}
 }
 
+// givenBack returns the item of [shopfloor.opening] to its owner.
+func givenBack(no custody.CaseNo) Entry {
+	return Entry{Case: no, Item: "1", Pub: custody.ItemReturned{
+		To: custody.RecipientOwner, Checked: custody.CheckedCode, Seal: custody.SealNone,
+	}}
+}
+
 func (s *shopfloor) openCase(t testing.TB) custody.CaseNo {
 	t.Helper()
 	no, err := s.OpenCase(t.Context(), testOp, s.clock.now().Year(), s.opening)
@@ -280,7 +287,7 @@ func TestListsAreSelectedByDeadlineAndClosing(t *testing.T) {
 	s.startImage(t, nos[1], "image-01")
 	s.startImage(t, nos[2], "image-01")
 	s.append(t, Entry{Case: nos[2], Pub: custody.DeadlineShortened{Deadline: custody.At(testStart.AddDate(0, 0, 10))}})
-	s.append(t, Entry{Case: nos[0], Pub: custody.CaseClosed{}})
+	s.append(t, givenBack(nos[0]), Entry{Case: nos[0], Pub: custody.CaseClosed{}})
 	for _, test := range []struct {
 		f    Filter
 		want []custody.CaseNo

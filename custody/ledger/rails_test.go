@@ -167,6 +167,8 @@ func TestRulesRefuseBeforeTheGuardRails(t *testing.T) {
 		{Entry{Case: no, Pub: custody.EraseDone{Job: "j2", Image: "image-01", Keys: custody.KeysComplete, Media: custody.MediaRaw}}, custody.ErrNoJob},
 		{Entry{Case: no, Pub: custody.EraseDone{Job: "j1", Image: "image-01", Keys: custody.KeysComplete, Media: custody.MediaRaw}}, nil},
 		{erase, custody.ErrErased},
+		{Entry{Case: no, Pub: custody.CaseClosed{}}, custody.ErrOpenItems},
+		{givenBack(no), nil},
 		{Entry{Case: no, Pub: custody.CaseClosed{}}, nil},
 		{Entry{Case: no, Pub: custody.CaseClosed{}}, custody.ErrClosed},
 		{s.started(no, "image-02"), custody.ErrClosed},
@@ -187,6 +189,7 @@ func TestOperatorsActOnlyWithAgreementAndUntilTheirEnd(t *testing.T) {
 	s.append(t,
 		Entry{Pub: custody.OperatorAdded{Op: "op-aaaa", Kind: custody.OperatorPerson}, Private: map[string]string{"login": "bert"}},
 		Entry{Pub: custody.OperatorAdded{Op: "op-bbbb", Kind: custody.OperatorPurge}, Private: map[string]string{"login": "purge"}})
+	s.append(t, givenBack(no))
 	close := Entry{Case: no, Pub: custody.CaseClosed{}}
 	hold := Entry{Case: no, Pub: custody.HoldAdded{Hold: "h1", Kind: custody.HoldOther, Review: "2027-01-01"}}
 	for _, test := range []struct {
