@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -284,7 +285,7 @@ func (v *Volume) Walk(ctx context.Context, yield func(*File) bool) (lost Lost, e
 	}()
 	f, err := v.open(r)
 	if err != nil {
-		return Lost{}, err
+		return Lost{}, cmp.Or(r.err, err)
 	}
 	lost = f.walk(func(file *File) bool {
 		for i := range file.Pieces {

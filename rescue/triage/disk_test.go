@@ -123,7 +123,7 @@ type run struct {
 	m     *mapfile.Map
 	o     Options
 	so    rescue.StrategyOptions
-	stop  int // the run is interrupted behind so many reads; 0 is never
+	stop  int           // the run is interrupted behind so many reads; 0 is never
 	reads []rescue.Read // as the planner asked for them
 	err   error         // why triage went off
 	prep  func(*Triage)

@@ -239,8 +239,12 @@ func TestTiersAreRefused(t *testing.T) {
 		t.Error("more behind the end is taken")
 	}
 	for _, regions := range [][]rescue.Region{
-		nil, {{First: 0, Sectors: 99}}, {{First: 1, Sectors: 99}}, {{First: 0, Sectors: 100, Tier: 6}},
-		{{First: 0, Sectors: 50}, {First: 50, Sectors: 50}}, {{First: 0, Sectors: 0, Tier: 1}, {First: 0, Sectors: 100}},
+		nil,
+		{{First: 0, Sectors: 99}},
+		{{First: 1, Sectors: 99}},
+		{{First: 0, Sectors: 100, Tier: 6}},
+		{{First: 0, Sectors: 50}, {First: 50, Sectors: 50}},
+		{{First: 0, Sectors: 0, Tier: 1}, {First: 0, Sectors: 100}},
 	} {
 		bad := Tiers{Sector: 512, Sectors: 100, Regions: regions}
 		if err := bad.Save(io.Discard); !errors.Is(err, ErrTiers) {
