@@ -52,8 +52,8 @@ func (d *Device) ata(c *ataCommand) error {
 	)
 	cdb := make([]byte, 16)
 	cdb[0], cdb[1], cdb[2] = 0x85, nonData|extend, wantRegisters
-	if len(c.data) > 0 {
-		cdb[1], cdb[2] = pioIn|extend, wantRegisters|fromDrive|inBlocks|lengthInCount
+	if len(c.data) > 0 { // the data are the answer
+		cdb[1], cdb[2] = pioIn|extend, fromDrive|inBlocks|lengthInCount
 	}
 	binary.BigEndian.PutUint16(cdb[3:], c.features)
 	binary.BigEndian.PutUint16(cdb[5:], c.count)

@@ -18,7 +18,7 @@ import (
 const (
 	chunkSize = 4 << 20   // bytes of one direct write or read
 	depth     = 4         // chunks on their way at once
-	stretch   = 256 << 20 // bytes between two checkpoints
+	distance  = 256 << 20 // bytes between two checkpoints
 	// maxAlone is how many pieces may fail alone in one pass. On a drive with more bad
 	// sectors than that, whole chunks that fail are given up: it is to be destroyed
 	// anyway, and trying each of its sectors would take days.
@@ -32,6 +32,7 @@ const (
 type pass struct {
 	d    *Device
 	mem  kernel.Memory
+	each int64 // bytes of a stretch: a multiple of a chunk
 	work func(p []byte, off int64) error
 	// durable is called after each stretch, and when the pass is told to stop, with the
 	// offset before which everything was worked on. The next stretch goes on beside it.
@@ -39,12 +40,16 @@ type pass struct {
 	told    func(n int64)
 }
 
-func (d *Device) newPass() (*pass, error) {
+func (r *run) newPass() (*pass, error) {
 	mem, err := kernel.NewMemory(depth, chunkSize)
 	if err != nil {
 		return nil, err
 	}
-	return &pass{d: d, mem: mem}, nil
+	p := &pass{d: r.d, mem: mem, each: distance}
+	if r.o.stretch > 0 {
+		p.each = r.o.stretch
+	}
+	return p, nil
 }
 
 func (p *pass) run(ctx context.Context, from int64) error {
@@ -60,7 +65,7 @@ func (p *pass) run(ctx context.Context, from int64) error {
 	}
 	defer func() { _ = settle() }()
 	for off := from; off < p.d.id.Bytes; {
-		end := min((off/stretch+1)*stretch, p.d.id.Bytes)
+		end := min((off/p.each+1)*p.each, p.d.id.Bytes)
 		reached, err := p.stretch(ctx, off, end)
 		if serr := settle(); err == nil {
 			err = serr

@@ -20,6 +20,8 @@ type Options struct {
 	Gate func(ctx context.Context) error
 	// Progress is told how far the run has come; it must return soon.
 	Progress func(Progress)
+
+	stretch int64 // bytes between two checkpoints; tests only, 0 is distance
 }
 
 // Progress is how far a run has come.
@@ -199,7 +201,7 @@ func (r *run) stream(pass int) *wipe.Stream {
 // overwrite makes one pass, from where an earlier run stopped.
 func (r *run) overwrite(ctx context.Context) error {
 	j := r.job
-	p, err := r.d.newPass()
+	p, err := r.newPass()
 	if err != nil {
 		return err
 	}
@@ -241,7 +243,7 @@ func (r *run) overwrite(ctx context.Context) error {
 // readBack compares every byte. It begins at the beginning in every run: between two
 // runs nobody held the device.
 func (r *run) readBack(ctx context.Context) error {
-	p, err := r.d.newPass()
+	p, err := r.newPass()
 	if err != nil {
 		return err
 	}

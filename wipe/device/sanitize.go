@@ -62,9 +62,17 @@ func (r *run) sanitize(ctx context.Context) error {
 		// What the log says of an earlier sanitize is not about this one. Only one that
 		// is running can be: a killed run may have begun it.
 		before, err := s.status()
-		if err == nil && before.state == running && r.resumed {
-			f.Accepted = true
-		} else {
+		switch {
+		case err != nil:
+			if gone := r.d.still(); gone != nil {
+				return fmt.Errorf("sanitize %s: %w", r.d.id.Name, gone)
+			}
+			f.Outcome = Refused // what cannot be watched is not begun
+			return nil
+		case before.state == running && !r.resumed:
+			return &RefusedError{Path: r.d.path, By: "the drive is sanitizing itself", Err: ErrInUse}
+		case before.state == running:
+		default:
 			switch err := s.start(f.Action); {
 			case errors.Is(err, errAborted), errors.Is(err, errNoWay):
 				f.Outcome = Refused
@@ -75,8 +83,8 @@ func (r *run) sanitize(ctx context.Context) error {
 				}
 				return fmt.Errorf("sanitize %s: %w", r.d.id.Name, err)
 			}
-			f.Accepted = true
 		}
+		f.Accepted = true
 		if err := r.save(ctx); err != nil {
 			return err
 		}
