@@ -32,7 +32,7 @@ type Status struct {
 
 	Rate    float64 // bytes per second now; negative when not known
 	Average float64 // bytes per second since the beginning; negative when not known
-	Celsius int     // temperature of the disk; 0 when not known
+	Celsius int     // temperature of the disk when it began; 0 when not known
 	Silent  bool    // the disk does not answer
 
 	Elapsed   time.Duration
@@ -231,7 +231,7 @@ func (d *Dashboard) draw(s Status, said []message, ending bool) {
 			lines = append(lines, s.Bar(columns-1, rich))
 		}
 	default:
-		lines = []string{cut(d.what+": "+s.line(), columns-1)}
+		lines = []string{cut(s.line(), columns-1)}
 	}
 	frame := strings.Join(lines, "\n")
 	if !d.t.unicode() {

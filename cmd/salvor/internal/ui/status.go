@@ -11,16 +11,16 @@ import (
 //
 //	image B1-2026-0042/image-01, Samsung SSD 860 EVO, 500.1 GB   sweep 3/7, pass 1
 //	rescued  37.1 % of 500.1 GB; metadata 99, files 41, other 3, free 0 %
-//	rate     140.2 MB/s, on average 122.0 MB/s, 41 °C
+//	rate     140.2 MB/s, on average 122.0 MB/s, 41 °C at the start
 //	bad      12.3 kB in 3 areas, 1.2 MB to narrow, 7 errors
-//	time     1 h 12 min, last good read now, left 3 h 10 min – 5 h 00 min
+//	time     left 3 h 10 min – 5 h 00 min, gone 1 h 12 min, last read just now
 func (s Status) panel(what string, room int) []string {
 	lines := []string{
 		s.head(what, room),
 		"rescued  " + s.share(room-len("rescued  ")),
 		"rate     " + strings.Join(s.rates(), ", "),
 		"bad      " + s.badWords(),
-		fmt.Sprintf("time     %s, last good read %s, left %s", Duration(s.Elapsed), ago(s.SinceGood), s.leftWords()),
+		fmt.Sprintf("time     left %s, gone %s, last read %s", s.leftWords(), Duration(s.Elapsed), ago(s.SinceGood)),
 	}
 	for i, l := range lines {
 		lines[i] = cut(l, room)
@@ -69,6 +69,9 @@ func (s Status) share(room int) string {
 			rest = append(rest, word)
 		}
 	}
+	if len(all) == 1 {
+		return whole // it is the whole
+	}
 	for _, tiers := range [][]string{all, rest} {
 		if text := whole + "; " + strings.Join(tiers, ", ") + " %"; len(tiers) > 0 && utf8.RuneCountInString(text) <= room {
 			return text
@@ -87,7 +90,7 @@ func (s Status) rates() (parts []string) {
 		parts = append(parts, "on average "+Rate(s.Average))
 	}
 	if s.Celsius != 0 {
-		parts = append(parts, fmt.Sprintf("%d °C", s.Celsius))
+		parts = append(parts, fmt.Sprintf("%d °C at the start", s.Celsius))
 	}
 	return parts
 }
@@ -148,7 +151,7 @@ func about(d time.Duration) string {
 
 func ago(d time.Duration) string {
 	if d < 2*time.Second {
-		return "now"
+		return "just now"
 	}
 	return Duration(d) + " ago"
 }
@@ -178,7 +181,7 @@ type statusDocument struct {
 	Tiers      []tierDocument `json:"tiers,omitempty"`
 	Rate       *int64         `json:"rate_per_second,omitempty"`
 	Average    *int64         `json:"average_per_second,omitempty"`
-	Celsius    int            `json:"celsius,omitempty"`
+	Celsius    int            `json:"celsius_at_start,omitempty"`
 	Silent     bool           `json:"not_answering"`
 	Elapsed    int64          `json:"seconds_elapsed"`
 	SinceGood  int64          `json:"seconds_since_good"`
