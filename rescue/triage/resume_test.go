@@ -101,8 +101,7 @@ func TestDiskThatComesBackKeepsItsTriage(t *testing.T) {
 		d := newDisk(data)
 		tr := New(d.info, Options{Dir: t.TempDir(), Reserve: 1, Now: time.Now, After: time.After, First: []string{"folder 2"}})
 		m, sink := mapfile.New(d.info.Sectors()), newMemory(t, d)
-		stop := 5
-		for _, stop = range []int{2, 4, 8, 0} {
+		for _, stop := range []int{2, 4, 8, 0} {
 			ctx, cancel := context.WithCancel(t.Context())
 			r := &run{d: d, stop: stop}
 			_, err := rescue.Run(ctx, d, tr.Sink(sink), m, rescue.Options{Now: time.Now, After: time.After, InFlight: 1, Planner: func(m *mapfile.Map, i rescue.Info) rescue.Planner {
