@@ -80,6 +80,9 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	defer g.vault.close()
+	if err := s.putDisksBack(ctx); err != nil {
+		return err
+	}
 	restore, err := s.deviceRecord(path)
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 			s.term.Warn("close the source: %v", err)
 		}
 	}()
-	g.source, g.ident = source, ident
+	g.disk, g.source, g.ident = source, source, ident
 	if o.mapFile != "" {
 		if err := g.restrict(o.mapFile); err != nil {
 			return err

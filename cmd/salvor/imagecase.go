@@ -259,6 +259,19 @@ func (s *station) deviceRecord(path string) (string, error) {
 	return filepath.Join(dir, shortHash(abs)+".json"), nil
 }
 
+// putDisksBack puts back what killed runs changed of disks.
+func (s *station) putDisksBack(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, putBackLimit)
+	defer cancel()
+	if err := blockdev.PutBackAll(limited, filepath.Join(s.dir, "devices")); err != nil {
+		s.term.Warn("a disk was not put back as it was: %v", err)
+	}
+	return ctx.Err()
+}
+
+// putBackLimit is how long disks that do not answer may hold up a command.
+const putBackLimit = 5 * time.Second
+
 func sourcePath(ident blockdev.Identity) string {
 	path, err := filepath.Abs(ident.Path)
 	if err != nil {

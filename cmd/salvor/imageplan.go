@@ -5,9 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-
-	"salvor/rescue"
-	"salvor/rescue/mapfile"
 )
 
 // planFlags say how hard and how long a disk is tried, and what first.
@@ -51,19 +48,6 @@ func (o *planFlags) check() error {
 }
 
 func (o *planFlags) used() bool { return o.only == "used" }
-
-// strategy is what the flags ask of the planner for a run that begins now; began is
-// when the command began, because time that the disk was away counts as well.
-func (g *imaging) strategy(m *mapfile.Map, info rescue.Info) *rescue.Strategy {
-	o := rescue.StrategyOptions{InFlight: inFlight, Used: g.plan.used(), Retries: g.plan.retries}
-	if g.plan.profile == "gentle" {
-		o.Profile = rescue.Gentle
-	}
-	if g.plan.stopAfter > 0 {
-		o.StopAfter = max(g.plan.stopAfter-g.now().Sub(g.reading), time.Nanosecond)
-	}
-	return rescue.NewStrategy(m, info, o)
-}
 
 // inFlight is how many reads a healthy disk is given at once.
 const inFlight = 2

@@ -53,7 +53,7 @@ func (g *imaging) appendSeal(ctx context.Context, seal vault.Seal) error {
 		Image: g.image.Name, Root: custody.Hash(seal.Root), Records: seal.Records, Segments: int64(seal.Segments),
 		Stored: seal.Stored, Rescued: seal.Rescued, Bad: seal.Bad, Seconds: seconds, NoFlush: seal.NoFlush,
 		Used: g.plan.used() && seal.Rescued < g.image.Bytes,
-	}})
+	}, Private: g.damaged.fields()})
 	return err
 }
 
@@ -115,7 +115,10 @@ type imageSummary struct {
 	NoFlush  bool           `json:"no_flush"`
 	Verified string         `json:"verified"` // the level that the image passed just now
 	Deadline custody.Time   `json:"deadline"`
-	PeakRSS  int64          `json:"peak_rss"` // most memory that this run had, bytes
+	PeakRSS  int64          `json:"peak_rss"`        // most memory that this run had, bytes
+	Used     bool           `json:"used,omitempty"`  // free space was left out
+	Files    int64          `json:"files,omitempty"` // looked at, when sectors are missing
+	Damaged  int64          `json:"damaged_files,omitempty"`
 }
 
 // peakRSS is the most memory that this process has had, in bytes; 0 when the system
@@ -143,7 +146,10 @@ func (g *imaging) summary(ctx context.Context, v vault.Verified, level string) e
 	sum := imageSummary{
 		Case: g.no, Image: i.Name, UUID: i.UUID, Vault: g.vault.name, Bytes: i.Bytes, Rescued: i.Seal.Rescued, Bad: i.Seal.Bad,
 		Seconds: i.Seal.Seconds, Elapsed: g.now().Sub(g.began).Seconds(), Stored: i.Seal.Stored, Records: i.Seal.Records,
-		Segments: i.Seal.Segments, Root: i.Seal.Root, NoFlush: i.Seal.NoFlush, Verified: level, Deadline: custody.At(c.Deadline), PeakRSS: peakRSS(),
+		Segments: i.Seal.Segments, Root: i.Seal.Root, NoFlush: i.Seal.NoFlush, Verified: level, Deadline: custody.At(c.Deadline), PeakRSS: peakRSS(), Used: i.Seal.Used,
+	}
+	if g.damaged != nil {
+		sum.Files, sum.Damaged = g.damaged.Files, g.damaged.Damaged
 	}
 	if g.json {
 		if err := g.term.Message("summary", sum); err != nil {
@@ -153,6 +159,9 @@ func (g *imaging) summary(ctx context.Context, v vault.Verified, level string) e
 		fmt.Fprintf(g.term.Out, "case      %s, %s in vault %s\n", g.no, i.Name, g.vault.name)
 		fmt.Fprintf(g.term.Out, "rescued   %s of %s (%s)\n", ui.Size(sum.Rescued), ui.Size(sum.Bytes), ui.Percent(sum.Rescued, sum.Bytes))
 		fmt.Fprintf(g.term.Out, "unread    %s\n", ui.Size(sum.Bytes-sum.Rescued))
+		if g.damaged != nil {
+			fmt.Fprintf(g.term.Out, "files     %s\n", g.damaged.words())
+		}
 		fmt.Fprintf(g.term.Out, "stored    %s, encrypted\n", ui.Size(sum.Stored))
 		fmt.Fprintf(g.term.Out, "checked   %s\n", checkWords(custody.VerifyLevel(level)))
 		fmt.Fprintf(g.term.Out, "root      %s\n", sum.Root)

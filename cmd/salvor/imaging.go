@@ -15,6 +15,7 @@ import (
 	"salvor/rescue"
 	"salvor/rescue/blockdev"
 	"salvor/rescue/mapfile"
+	"salvor/rescue/triage"
 )
 
 // imaging is one run of the image command.
@@ -22,7 +23,8 @@ type imaging struct {
 	*station
 	op     custody.Operator
 	vault  *openedVault
-	source rescue.Source
+	disk   *blockdev.Source
+	source rescue.Source // disk, or what a map file allows of it
 	ident  blockdev.Identity
 	no     custody.CaseNo
 	image  custody.Image
@@ -32,6 +34,7 @@ type imaging struct {
 	plan    planFlags
 	reading time.Time // when the disk began to be read in this run
 	reopens bool      // the image is sealed, and more of the disk is to be tried
+	damaged *damage   // nil when not known, or when nothing is missing
 }
 
 func (g *imaging) ref() vault.ImageRef {
@@ -83,22 +86,33 @@ func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
 		return err
 	}
 	g.reading = g.now()
-	bar := g.term.Progress("image "+g.ref().String(), ui.Bytes)
-	out, runErr := g.untilDone(ctx, w, m, func(st rescue.Status) {
-		bar.Set(min(st.Rescued, g.ident.Bytes), g.ident.Bytes, st.Rate, progressWords(st))
-	})
-	bar.End()
+	t := g.newTriage()
+	defer t.Close()
+	warmth, err := g.health(ctx, w, "health_before")
+	if err != nil {
+		return g.targetFailed(errors.Join(err, w.Pause(ctx), acks.finish(w.Acked())))
+	}
+	board := g.newBoard(m, warmth)
+	out, runErr := g.untilDone(ctx, w, t, m, board.progress)
+	board.end()
 	// What was read is made durable also when the run was interrupted.
 	save := context.WithoutCancel(ctx)
+	if runErr == nil {
+		_, healthErr := g.health(save, w, "health_after")
+		runErr = errors.Join(g.conclude(ctx, t, m, w, out.Stop == rescue.Finished), g.keepTiers(t), healthErr)
+	}
 	if runErr == nil && out.Stop == rescue.Finished && !g.leftOpen(out) {
-		return g.seal(save, w, acks)
+		if err := g.seal(save, w, acks); err != nil {
+			return err
+		}
+		return g.forgetTiers()
 	}
 	pauseErr := w.Pause(save)
 	ackErr := acks.finish(w.Acked())
 	why := stopReason(out.Stop, runErr, pauseErr)
 	_, err = g.ledger.Append(save, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImagePaused{
 		Image: g.image.Name, Rescued: w.Acked().Bytes, Bad: out.Bad, Untried: g.image.Bytes - w.Acked().Bytes - min(out.Bad, g.image.Bytes-w.Acked().Bytes), Why: why,
-	}})
+	}, Private: g.damaged.fields()})
 	if err := errors.Join(runErr, pauseErr, ackErr, err); err != nil {
 		return g.targetFailed(err)
 	}
@@ -141,28 +155,21 @@ func (g *imaging) leftOpen(out rescue.Outcome) bool {
 	return !out.Complete() && (g.timeIsUp() || g.plan.profile == "gentle")
 }
 
-// reattacher is a source that can be found again after it has vanished.
-type reattacher interface {
-	Reattach(ctx context.Context) error
-}
-
 // untilDone runs the engine, and goes on by itself when a disk that has vanished comes
 // back: the same serial number, size and content under whatever name.
-func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, m *mapfile.Map, progress func(rescue.Status)) (rescue.Outcome, error) {
+func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, t *triage.Triage, m *mapfile.Map, progress func(rescue.Status)) (rescue.Outcome, error) {
 	for {
-		out, err := rescue.Run(ctx, g.source, w, m, rescue.Options{
+		out, err := rescue.Run(ctx, g.source, t.Sink(w), m, rescue.Options{
 			Now: g.now, After: time.After, Progress: progress, InFlight: inFlight,
-			Planner: func(m *mapfile.Map, info rescue.Info) rescue.Planner { return g.strategy(m, info) },
+			Planner: func(m *mapfile.Map, info rescue.Info) rescue.Planner {
+				return t.Planner(m, info, g.strategyOptions())
+			},
 		})
 		if err != nil || out.Stop != rescue.SourceGone && out.Stop != rescue.NotAnswering && out.Stop != rescue.DeviceFault {
 			return out, err
 		}
-		source, ok := g.source.(reattacher)
-		if !ok {
-			return out, nil
-		}
 		g.term.Say("%s: waiting for the disk to come back; Ctrl-C ends it", out.Stop)
-		if away := source.Reattach(ctx); away != nil {
+		if away := g.disk.Reattach(ctx); away != nil {
 			switch {
 			case errors.Is(away, blockdev.ErrOtherDisk):
 				out.Stop = rescue.SourceChanged
@@ -172,22 +179,9 @@ func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, m *mapfile.Map
 			out.Err = errors.Join(out.Err, away)
 			return out, nil
 		}
+		g.ident = g.disk.Identity() // perhaps under another name
 		g.term.Say("the disk is back")
 	}
-}
-
-func progressWords(st rescue.Status) string {
-	words := st.Stage
-	if st.Areas > 0 || st.Bad > 0 {
-		words += fmt.Sprintf(", %s bad in %d areas", ui.Size(st.Bad), st.Areas)
-	}
-	if st.Failed > 0 {
-		words += fmt.Sprintf(", %s to narrow", ui.Size(st.Failed))
-	}
-	if st.Hung > 0 {
-		words += fmt.Sprintf(", no answer for %s", ui.Duration(st.SinceGood))
-	}
-	return words
 }
 
 // beat keeps the vault's lock fresh for other stations.
@@ -277,14 +271,29 @@ func mapOf(c *vault.Container, sectors int64) (*mapfile.Map, error) {
 // describe puts what the device says of itself into the encrypted image, so that it
 // can be told apart without the ledger.
 func (g *imaging) describe(ctx context.Context, w *vault.Writer) error {
-	meta, err := json.Marshal(map[string]any{
+	facts := map[string]any{
 		"case": g.no, "model": g.ident.Model, "serial": g.ident.Serial, "wwn": g.ident.WWN, "transport": g.ident.Transport,
 		"bytes": g.ident.Bytes, "sector": g.ident.Sector, "physical": g.ident.Physical,
-	})
+	}
+	return g.meta(ctx, w, facts)
+}
+
+// health puts how the disk is now into the encrypted image, under the name when, and
+// returns its temperature in degrees Celsius; -1 when it does not say.
+func (g *imaging) health(ctx context.Context, w *vault.Writer, when string) (int64, error) {
+	h, err := g.disk.Health(ctx)
+	if err != nil {
+		return -1, nil // most sources tell nothing
+	}
+	return h.Temperature, g.meta(ctx, w, map[string]any{when: h})
+}
+
+func (g *imaging) meta(ctx context.Context, w *vault.Writer, facts map[string]any) error {
+	p, err := json.Marshal(facts)
 	if err != nil {
 		return err
 	}
-	return w.Meta(ctx, meta)
+	return w.Meta(ctx, p)
 }
 
 func stopReason(stop rescue.Stop, runErr, pauseErr error) custody.StopReason {
