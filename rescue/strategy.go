@@ -80,6 +80,7 @@ type Strategy struct {
 
 	pace    pace
 	sweep   sweep
+	rhythm  rhythm
 	trim    trim
 	queue   queue
 	names   bool  // the source says which sector failed
@@ -316,6 +317,7 @@ func (s *Strategy) Done(r Read, res Result) []mapfile.Run {
 		if ours {
 			s.calm = min(s.calm+1, trusted)
 			s.succeeded(r, res)
+			return s.foresee(r)
 		}
 		return nil
 	}

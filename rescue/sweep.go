@@ -17,6 +17,9 @@ const (
 	// slowTimes slower than usual is too slow.
 	slowTimes = 8
 	slowRow   = 3
+	// sharpFrom is how many bytes must have read well before a run for its first failure to
+	// be where it begins: less may be luck in a run that began in what was not read.
+	sharpFrom = 4 << 20
 	deferFrom = 16 << 20 // bytes put off at first
 )
 
@@ -45,6 +48,7 @@ type badRun struct {
 	good  int64 // bytes that read well since the last failure, in a row
 	cost  int64 // bytes that the last failure cost
 	clean bool  // what lies before the run was read well
+	sharp bool  // and so much of it that the run must begin there
 }
 
 // sweepRead finds the next read of a sweep.
@@ -141,6 +145,13 @@ func (s *Strategy) closeRun() {
 		s.sweep.short++
 		return
 	}
+	if run.sharp {
+		margin := s.m.Sectors() / 1_000_000
+		if !s.names {
+			margin += s.sectors(MaxRead) // the failure lies anywhere in a read
+		}
+		s.rhythm.heard(float64(run.first), float64(run.last-run.first), float64(margin))
+	}
 	if s.sweep.learned < learnMost {
 		s.sweep.learned++
 		s.trim = trim{open: true, low: run.last, at: run.land, run: run}
@@ -175,8 +186,12 @@ func (s *Strategy) sweepFailed(changed []mapfile.Run, r Read, res Result, lost s
 		s.between(run.good + s.bytes(lost.first-r.First))
 	}
 	if !run.open {
-		clean := lost.first > 0 && s.m.Get(lost.first-1).Status == mapfile.Rescued
-		*run = badRun{open: true, first: lost.first, clean: clean}
+		*run = badRun{open: true, first: lost.first}
+		if lost.first > 0 {
+			before := s.m.Get(lost.first - 1)
+			run.clean = before.Status == mapfile.Rescued
+			run.sharp = run.clean && s.bytes(before.Sectors) >= sharpFrom
+		}
 	}
 	run.last = max(lost.end, lost.first+s.info.Grain())
 	run.good, run.land = 0, run.last

@@ -100,6 +100,41 @@ func TestStrategyKeepsItsGoals(t *testing.T) {
 	}
 }
 
+// TestRhythmThatBreaksCostsNoData is a disk whose bad runs come back at an even distance,
+// and half way at another one.
+func TestRhythmThatBreaksCostsNoData(t *testing.T) {
+	const mb = 1_000_000 / sim.Sector
+	m := mapfile.New(30_000 * mb)
+	m.Set(0, m.Sectors(), mapfile.Rescued)
+	for at, way := int64(100*mb), int64(400*mb); at < m.Sectors()-40*mb; at += way {
+		if at > m.Sectors()/2 {
+			way = 530 * mb
+		}
+		for part := range int64(80) {
+			m.Set(at+part*mb/2, 8, mapfile.Bad)
+		}
+	}
+	d, err := sim.FromMap(m, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sense := range []bool{true, false} {
+		d.Sense(sense)
+		if s, _ := drive(t, d, rescue.StrategyOptions{InFlight: 2}, 1000*time.Hour); !s.Finished || s.Share != 1 {
+			t.Errorf("finished %v with a share of %v", s.Finished, s.Share)
+		}
+	}
+}
+
+// TestRhythmSparesTheDisk is a dead head on a disk so large that a failure in each of its
+// zones would take longer than the disk may live.
+func TestRhythmSparesTheDisk(t *testing.T) {
+	s, _ := drive(t, disk(t, sim.DeadHead, 500*gb, 21), rescue.StrategyOptions{}, 40*time.Minute)
+	if s.AtErrors < 0.95 {
+		t.Errorf("%.2f of what is allocated after 10 minutes of error recovery", s.AtErrors)
+	}
+}
+
 func TestPlanningAHundredGigabytesTakesNoTime(t *testing.T) {
 	s, _ := drive(t, disk(t, sim.DeadHead, 100*gb, 1), rescue.StrategyOptions{}, 10*time.Hour)
 	if s.Reads > 200_000 {
