@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -21,95 +23,223 @@ import (
 type reportOptions struct {
 	format, lang, out string
 	image             string
-	force             bool
+	copyFor           string
+	force, print      bool
 }
 
 func newReport(p *program) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report KIND CASE",
-		Short: "print a paper: the attest of an erasing, or the custody report",
-		Long: `Prints a paper about a case, in the customer's language (--lang for another):
+		Use:   "report KIND [CASE]",
+		Short: "print a paper: intake, custody report, attest, overview, registers",
+		Long: `Prints a paper in the customer's language, else the shop's (--lang for another).
 
+about a case:
   attest   what was erased, what was proved, and what is not covered
   custody  everything that happened to the case, and who had it in hand
 
-JSON holds the same, canonical; the attest's JSON holds the signed statement too.
-Printing is recorded.`,
-		Example: "  salvor report attest T1-2026-0001 --format text\n  salvor report custody T1-2026-0001 --format json --out custody.json",
-		Args:    cobra.ExactArgs(2),
+A paper is PDF, HTML with a print style sheet, text or JSON: what the name of --out
+ends with, text on standard output, or --format. JSON holds the same as the paper,
+canonical; the attest's holds the signed statement too. --print sends it to the
+printer. Printing is recorded.`,
+		Example: "  salvor report attest T1-2026-0001 --print\n  salvor report custody T1-2026-0001 --out custody.pdf --copy shop",
+		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.report(cmd.Context(), args[0], args[1], o) })
+			no := ""
+			if len(args) > 1 {
+				no = args[1]
+			}
+			kind, err := parseKind(args[0], no)
+			if err != nil {
+				return err
+			}
+			return p.withStation(cmd.Context(), func(s *station) error { return s.report(cmd.Context(), kind, no, o) })
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "", "text (default) or json")
-	f.StringVar(&o.lang, "lang", "", "nl, fr, de or en (default: the customer's)")
+	f.StringVar(&o.format, "format", "", "pdf, html, text or json")
+	f.StringVar(&o.lang, "lang", "", "nl, fr, de or en (default: the customer's, else the shop's)")
 	f.StringVar(&o.out, "out", "-", "file to write, - for standard output")
 	f.StringVar(&o.image, "image", "", "attest: only this image of the case")
+	f.StringVar(&o.copyFor, "copy", "customer", "whose copy of a paper about a case: customer or shop")
 	f.BoolVar(&o.force, "force", false, "replace the file")
+	f.BoolVar(&o.print, "print", false, "send it to the printer (lp)")
 	return cmd
 }
 
-func (s *station) report(ctx context.Context, kind, no string, o reportOptions) error {
-	if s.json && o.format == "" {
-		o.format = "json"
-	} else if o.format == "" {
-		o.format = "text"
+// parseKind reads what paper is asked for, and whether a case belongs to it.
+func parseKind(kind, no string) (custody.PaperKind, error) {
+	k := custody.PaperKind(kind)
+	switch k {
+	case custody.PaperAttest, custody.PaperCustody:
+		if no == "" {
+			return "", usage("report", "which case?", "salvor report "+kind+" CASE")
+		}
+		return k, nil
 	}
-	if s.json && o.format != "json" {
-		return usage("report", "--json and --format "+o.format+" exclude each other", "leave one of the two out")
+	return "", usage("report", "no such paper", "salvor report --help lists them")
+}
+
+// formats are the endings of files that name a format.
+func formatOf(o reportOptions) (custody.PaperFormat, error) {
+	if o.format != "" {
+		f := custody.PaperFormat(o.format)
+		if !f.Valid() {
+			return "", usage("report", "--format: pdf, html, text or json", "")
+		}
+		return f, nil
 	}
-	if o.format != "text" && o.format != "json" {
-		return usage("report", "--format: text or json", "")
+	switch {
+	case o.print:
+		return custody.FormatPDF, nil
+	case o.out == "-":
+		return custody.FormatText, nil
 	}
-	c, err := s.findCase(ctx, no)
+	switch strings.ToLower(filepath.Ext(o.out)) {
+	case ".html", ".htm":
+		return custody.FormatHTML, nil
+	case ".txt":
+		return custody.FormatText, nil
+	case ".json":
+		return custody.FormatJSON, nil
+	}
+	return custody.FormatPDF, nil
+}
+
+// check settles the options before anything is opened or recorded.
+func (o *reportOptions) check(json bool) (custody.PaperFormat, error) {
+	if json && o.format == "" {
+		o.format = string(custody.FormatJSON)
+	}
+	format, err := formatOf(*o)
+	switch {
+	case err != nil:
+		return "", err
+	case json && format != custody.FormatJSON:
+		return "", usage("report", "--json and --format "+o.format+" exclude each other", "leave one of the two out")
+	case o.copyFor != string(report.CopyCustomer) && o.copyFor != string(report.CopyShop):
+		return "", usage("report", "--copy: customer or shop", "")
+	case o.print && o.out != "-":
+		return "", usage("report", "--print and --out exclude each other", "leave one of the two out")
+	case o.print && format != custody.FormatPDF && format != custody.FormatText:
+		return "", usage("report", "--print takes pdf or text", "")
+	}
+	if o.lang != "" {
+		if _, err := report.ParseLanguage(o.lang); err != nil {
+			return "", usage("report", "--lang: nl, fr, de or en", "")
+		}
+	}
+	return format, nil
+}
+
+// language is what a paper speaks: what was asked for, else the customer's language,
+// else the shop's.
+func (s *station) language(o reportOptions, customers custody.Language) custody.Language {
+	for _, l := range []string{o.lang, string(customers), s.config.Shop.Language} {
+		if language, err := report.ParseLanguage(l); err == nil {
+			return language
+		}
+	}
+	return custody.Dutch
+}
+
+func (s *station) report(ctx context.Context, kind custody.PaperKind, no string, o reportOptions) error {
+	format, err := o.check(s.json)
 	if err != nil {
 		return err
 	}
-	lang := string(c.Language)
-	if o.lang != "" {
-		lang = o.lang
+	if err := s.mayDeliver(ctx, format, o); err != nil {
+		return err
 	}
-	language, err := report.ParseLanguage(lang)
-	if err != nil {
-		return usage("report", "--lang: nl, fr, de or en", "")
-	}
-	if o.out != "-" {
-		if err := s.keepOut(ctx, o.out); err != nil {
+	var c custody.Case
+	if no != "" {
+		if c, err = s.findCase(ctx, no); err != nil {
 			return err
 		}
 	}
-	if o.out != "-" && !o.force {
-		if _, err := os.Lstat(o.out); err == nil {
-			return refuse("report", "the file "+o.out+" exists", "use another name, or --force to replace it")
-		}
-	}
+	language := s.language(o, c.Language)
 	var papers [][]byte
 	switch kind {
-	case "attest":
-		papers, err = s.attestPapers(ctx, c, o, language)
-	case "custody":
-		papers, err = s.custodyPaper(ctx, c, o.format, language)
-	default:
-		return usage("report", "unknown kind", "attest or custody")
+	case custody.PaperAttest:
+		papers, err = s.attestPapers(ctx, c, o, format, language)
+	case custody.PaperCustody:
+		papers, err = s.custodyPaper(ctx, c, string(format), language)
 	}
 	if err != nil {
 		return err
 	}
-	for range papers {
-		if _, err := s.ledger.Append(ctx, s.operatorOrStation(ctx), ledger.Entry{Case: c.No, Pub: custody.PaperPrinted{
-			Kind: custody.PaperKind(kind), Format: custody.PaperFormat(o.format), Lang: language,
-		}}); err != nil {
-			return err
-		}
+	if len(papers) > 1 && format != custody.FormatText && format != custody.FormatJSON {
+		return usage("report", "the case has more than one of them", "one at a time: --image NAME")
 	}
 	content := []byte(strings.Join(stringsOf(papers), "\n"))
+	return s.deliver(ctx, content, o, func() error {
+		for range papers {
+			if err := s.printed(ctx, c.No, kind, format, language); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// printed records that a paper was printed.
+func (s *station) printed(ctx context.Context, no custody.CaseNo, kind custody.PaperKind, format custody.PaperFormat, language custody.Language) error {
+	_, err := s.ledger.Append(ctx, s.operatorOrStation(ctx), ledger.Entry{Case: no, Pub: custody.PaperPrinted{Kind: kind, Format: format, Lang: language}})
+	return err
+}
+
+// mayDeliver refuses, before anything is recorded, a paper that could not be delivered.
+func (s *station) mayDeliver(ctx context.Context, format custody.PaperFormat, o reportOptions) error {
+	if o.print {
+		if _, err := exec.LookPath("lp"); err != nil {
+			return &ui.Error{Code: ui.Other, What: "print", Why: "this machine has no printing system (lp)", Hint: "--out FILE writes the paper", Err: err}
+		}
+		return nil
+	}
 	if o.out == "-" {
+		if format == custody.FormatPDF && s.term.StdoutIsTerminal() {
+			return usage("report", "a PDF is not for a terminal", "--out FILE, --print, or --format text")
+		}
+		return nil
+	}
+	if err := s.keepOut(ctx, o.out); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(o.out); err == nil && !o.force {
+		return refuse("report", "the file "+o.out+" exists", "use another name, or --force to replace it")
+	}
+	return nil
+}
+
+// deliver hands a paper over. The printing is recorded when nothing can fail any more
+// but the last step: no paper leaves without a record.
+func (s *station) deliver(ctx context.Context, content []byte, o reportOptions, record func() error) error {
+	switch {
+	case o.print:
+		if err := record(); err != nil {
+			return err
+		}
+		return printOut(ctx, content)
+	case o.out == "-":
+		if err := record(); err != nil {
+			return err
+		}
 		_, err := s.term.Raw().Write(content)
 		return err
 	}
-	return writePaper(o.out, content, o.force)
+	return writePaper(o.out, content, o.force, record)
+}
+
+// printOut sends a paper to the default printer.
+func printOut(ctx context.Context, content []byte) error {
+	lp := exec.CommandContext(ctx, "lp", "-s", "-")
+	lp.Stdin = bytes.NewReader(content)
+	var said bytes.Buffer
+	lp.Stderr = &said
+	if err := lp.Run(); err != nil {
+		return &ui.Error{Code: ui.Other, What: "print", Why: "the printing system refused it: " + strings.TrimSpace(said.String()), Hint: "lpstat -p -d shows the printers; --out FILE writes the paper", Err: err}
+	}
+	return nil
 }
 
 func stringsOf(papers [][]byte) []string {
@@ -120,8 +250,9 @@ func stringsOf(papers [][]byte) []string {
 	return out
 }
 
-// writePaper writes a paper whole or not at all.
-func writePaper(path string, content []byte, replace bool) error {
+// writePaper writes a paper whole or not at all. record is called when the paper is
+// durable and not yet there.
+func writePaper(path string, content []byte, replace bool, record func() error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".salvor-paper-*")
 	if err != nil {
 		return fmt.Errorf("write the paper: %w", err)
@@ -133,6 +264,9 @@ func writePaper(path string, content []byte, replace bool) error {
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
+	}
+	if err == nil {
+		err = record()
 	}
 	if err == nil {
 		err = rename(f.Name(), path, replace)
@@ -177,7 +311,7 @@ func (s *station) foot(ctx context.Context) (report.Foot, error) {
 }
 
 // attestPapers renders the attests of a case, one per erased image.
-func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOptions, language custody.Language) ([][]byte, error) {
+func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOptions, format custody.PaperFormat, language custody.Language) ([][]byte, error) {
 	if o.image != "" {
 		if _, err := pick(c, o.image); err != nil {
 			return nil, err
@@ -214,7 +348,7 @@ func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOpti
 		}
 		sum := sha256.Sum256(record.Note)
 		paper := report.AttestPaper{Head: head, Attest: a, Signer: n.Sigs[0].Name, SHA256: hex.EncodeToString(sum[:]), Names: names, Foot: foot, Note: string(record.Note)}
-		text, err := render(paper, o.format)
+		text, err := render(paper, string(format))
 		if err != nil {
 			return nil, err
 		}
@@ -236,17 +370,6 @@ func issued(c custody.Case, record ledger.AttestRecord) bool {
 	return false
 }
 
-// paper is any of the papers of package report.
-type paper interface {
-	Text() (string, error)
-	JSON() ([]byte, error)
-}
-
-func render(p paper, format string) ([]byte, error) {
-	if format == "json" {
-		b, err := p.JSON()
-		return append(b, '\n'), err
-	}
-	text, err := p.Text()
-	return []byte(text), err
+func render(p report.Paper, format string) ([]byte, error) {
+	return report.Render(p, custody.PaperFormat(format))
 }

@@ -212,7 +212,8 @@ var (
 	hex32    = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	hex64    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	codeForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.:_-]{0,63}$`)
-	codeBase = regexp.MustCompile(`^[A-Z2-7]{4}( [A-Z2-7]{4}){7}$`)
+	// The code of a checkpoint: as [Code] writes it, or as custody.Checkpoint does.
+	codeBase = regexp.MustCompile(`^([A-Z2-7]{4}( [A-Z2-7]{4}){7}|[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){7})$`)
 )
 
 // Check judges a: every field has its form ([ErrAttest]), and the class claims no

@@ -3,187 +3,171 @@ package report
 import (
 	"slices"
 	"strings"
+
+	"salvor/custody/report/layout"
 )
 
-// Text renders the paper as text of at most 80 columns in its language. An attest
-// that [Attest.Check] refuses is not printed.
-func (p AttestPaper) Text() (string, error) {
-	a := p.Attest
-	if err := a.Check(); err != nil {
-		return "", err
-	}
-	l, err := newLocale(p.Head)
-	if err != nil {
-		return "", err
-	}
-	var s sheet
-	s.head(l, p.Head, l.say("doc.erasure_attest"))
-	p.plainWords(&s, l)
-	a.object(&s, l)
-	a.how(&s, l)
-	a.keys(&s, l)
-	a.storage(&s, l)
-	p.people(&s, l)
-	s.foot(l, p.Foot)
-	return s.String(), nil
-}
+func (p AttestPaper) head() Head            { return p.Head }
+func (p AttestPaper) foot() Foot            { return p.Foot }
+func (p AttestPaper) facts() any            { return utc(p) }
+func (p AttestPaper) title(l locale) string { return l.say("doc.erasure_attest") }
 
-// JSON returns the paper's canonical JSON, without a line break at the end: the same
-// facts in English codes and UTC. Its SHA-256 names the paper.
-func (p AttestPaper) JSON() ([]byte, error) {
-	if err := p.Attest.Check(); err != nil {
-		return nil, err
-	}
-	return canonical(utc(p))
+// check refuses an attest that contradicts itself: it is not printed in any format.
+func (p AttestPaper) check() error { return p.Attest.Check() }
+
+func (p AttestPaper) write(s *page) {
+	a := p.Attest
+	p.plainWords(s)
+	a.object(s)
+	a.how(s)
+	a.keys(s)
+	a.storage(s)
+	p.people(s)
 }
 
 // plainWords is the part that a customer reads.
-func (p AttestPaper) plainWords(s *sheet, l locale) {
+func (p AttestPaper) plainWords(s *page) {
 	a := p.Attest
-	s.heading(l.say("attest.plain"))
-	s.para(l.say("attest.what", "shop", p.Shop.Name, "image", a.Image, "case", a.Case, "date", l.day(a.Ended)))
+	s.heading(s.say("attest.plain"))
+	s.para(s.say("attest.what", "shop", p.Shop.Name, "image", a.Image, "case", a.Case, "date", s.day(a.Ended)))
 
-	s.heading(l.say("attest.proved"))
+	s.heading(s.say("attest.proved"))
 	beside := ""
 	if a.Virtual {
-		beside = ", " + l.say("attest.virtual_beside")
+		beside = ", " + s.say("attest.virtual_beside")
 	}
-	s.para(l.say("attest.axis_keys") + s.colon + " " + a.Key + beside)
-	s.indented("    ", "    ", l.say("class.key."+a.Key))
-	s.para(l.say("attest.axis_media") + s.colon + " " + a.Media + beside)
-	s.indented("    ", "    ", l.say("class.media."+a.Media))
+	s.strong(s.say("attest.axis_keys") + s.colon() + " " + a.Key + beside)
+	s.inset(s.say("class.key." + a.Key))
+	s.strong(s.say("attest.axis_media") + s.colon() + " " + a.Media + beside)
+	s.inset(s.say("class.media." + a.Media))
 	if a.Virtual {
-		s.blank()
-		s.para(l.say("class.virtual"))
+		s.para(s.say("class.virtual"))
 	}
 	if len(a.Reasons) > 0 {
-		s.blank()
-		s.para(l.say("attest.why_not_better") + s.colon)
+		s.para(s.say("attest.why_not_better") + s.colon())
 		for _, r := range a.Reasons {
-			s.item(l.sentence(r))
+			s.item(s.sentence(r))
 		}
 	}
 
-	s.heading(l.say("attest.not_covered"))
+	s.heading(s.say("attest.not_covered"))
 	for _, n := range a.NotCovered {
-		text := l.sentence(n)
+		text := s.sentence(n)
 		if layers := a.layers(); n == UncoveredLayers && len(layers) > 0 {
-			text += s.colon + " " + plain(strings.Join(layers, ", "))
+			text += s.colon() + " " + plain(strings.Join(layers, ", "))
 		}
 		s.item(text)
 	}
 }
 
-func (a Attest) object(s *sheet, l locale) {
-	s.heading(l.say("attest.object"))
-	s.field(l.say("attest.id"), a.ID)
-	s.field(l.say("app.case_no"), a.Case)
-	s.field(l.say("attest.image"), a.Image)
-	s.field(l.say("attest.uuid"), a.UUID)
-	s.field(l.say("app.vault"), plain(a.Vault))
+func (a Attest) object(s *page) {
+	s.heading(s.say("attest.object"))
+	s.field(s.say("attest.id"), a.ID)
+	s.field(s.say("app.case_no"), a.Case)
+	s.field(s.say("attest.image"), a.Image)
+	s.check(s.say("attest.uuid"), a.UUID)
+	s.field(s.say("app.vault"), plain(a.Vault))
 	root := a.Root
 	if root == "" {
-		root = l.say("attest.root_none")
+		root = s.say("attest.root_none")
 	}
-	s.field(l.say("attest.root"), root)
-	s.field(l.say("attest.ground"), l.say("attest.ground_"+a.Ground))
-	due := l.say("custody.deadline_none")
+	s.check(s.say("attest.root"), root)
+	s.field(s.say("attest.ground"), s.say("attest.ground_"+a.Ground))
+	due := s.say("custody.deadline_none")
 	if !a.Deadline.IsZero() {
-		due = l.day(a.Deadline) + " (" + l.minute(a.Deadline) + ")"
+		due = s.day(a.Deadline) + " (" + s.minute(a.Deadline) + ")"
 	}
-	s.field(l.say("ret.due"), due)
+	s.field(s.say("ret.due"), due)
 }
 
-func (a Attest) how(s *sheet, l locale) {
+func (a Attest) how(s *page) {
 	c := a.Content
-	s.heading(l.say("attest.how"))
-	s.field(l.say("era.method"), l.code("attest.technique.", a.Technique))
+	s.heading(s.say("attest.how"))
+	s.field(s.say("era.method"), s.code("attest.technique.", a.Technique))
 	if a.Key != KeyComplete || a.Media != MediaRaw && a.Media != MediaLogical {
-		s.indented("    ", "    ", l.say("attest.technique_failed"))
+		s.inset(s.say("attest.technique_failed"))
 	}
-	s.field(l.say("era.tool"), plain(a.Tool+" "+a.Version))
-	s.field(l.say("attest.started"), l.exact(a.Started))
-	s.field(l.say("attest.ended"), l.exact(a.Ended))
-	s.field(l.say("attest.files"), l.number(c.Files))
-	s.field(l.say("attest.total"), l.bytes(c.Total))
-	s.field(l.say("attest.overwritten"), l.bytes(c.Overwritten))
-	s.field(l.say("attest.read_back"), l.bytes(c.ReadBack))
-	s.field(l.say("attest.equal"), l.bytes(c.Equal))
-	s.field(l.say("attest.unreadable"), l.bytes(c.Unreadable))
-	s.field(l.say("attest.read_way"), l.say("attest.read."+c.Read))
+	s.field(s.say("era.tool"), plain(a.Tool+" "+a.Version))
+	s.field(s.say("attest.started"), s.exact(a.Started))
+	s.field(s.say("attest.ended"), s.exact(a.Ended))
+	s.field(s.say("attest.files"), s.number(c.Files))
+	s.field(s.say("attest.total"), s.bytes(c.Total))
+	s.field(s.say("attest.overwritten"), s.bytes(c.Overwritten))
+	s.field(s.say("attest.read_back"), s.bytes(c.ReadBack))
+	s.field(s.say("attest.equal"), s.bytes(c.Equal))
+	s.field(s.say("attest.unreadable"), s.bytes(c.Unreadable))
+	s.field(s.say("attest.read_way"), s.say("attest.read."+c.Read))
 	if a.StreamKey != "" {
-		s.field(l.say("attest.stream_key"), a.StreamKey)
-		s.indented("    ", "    ", l.say("attest.stream_key_why"))
+		s.check(s.say("attest.stream_key"), a.StreamKey)
+		s.inset(s.say("attest.stream_key_why"))
 	}
 }
 
-func (a Attest) keys(s *sheet, l locale) {
-	s.heading(l.say("attest.keys_title"))
-	if len(a.Keys) == 0 {
-		s.para(l.say("attest.keys_none"))
-	}
+func (a Attest) keys(s *page) {
+	s.heading(s.say("attest.keys_title"))
+	t := layout.Table{Columns: []layout.Column{
+		{Title: s.say("attest.key_file"), Lead: true},
+		{Title: s.say("attest.keystore"), Lead: true},
+		{Title: s.say("attest.key_fate"), Lead: true},
+		{Title: "SHA-256", Code: true},
+	}}
 	for _, k := range a.Keys {
-		s.item(l.say("attest.key_line", "file", k.File, "keystore", k.Keystore, "fate", l.say("attest.fate."+k.Fate)))
-		if k.SHA256 != "" {
-			s.indented("    ", "    ", "SHA-256 "+k.SHA256)
-		}
+		t.Rows = append(t.Rows, []string{plain(k.File), plain(k.Keystore), s.say("attest.fate." + k.Fate), k.SHA256})
 	}
+	s.table(t, s.say("attest.keys_none"))
 }
 
-func (a Attest) storage(s *sheet, l locale) {
-	s.heading(l.say("attest.storage_title"))
-	for i, st := range a.Storage {
-		if i > 0 {
-			s.blank()
-		}
-		s.para(l.say("attest.holds."+st.Holds) + s.colon)
-		s.field(l.say("attest.file_system"), plain(st.FileSystem))
+func (a Attest) storage(s *page) {
+	s.heading(s.say("attest.storage_title"))
+	for _, st := range a.Storage {
+		s.para(s.say("attest.holds."+st.Holds) + s.colon())
+		s.field(s.say("attest.file_system"), plain(st.FileSystem))
 		device := plain(st.Device)
 		if device == "" {
-			device = l.say("doc.unknown")
+			device = s.say("doc.unknown")
 		}
 		if st.Model != "" {
 			device += ", " + plain(st.Model)
 		}
-		s.field(l.say("attest.device"), device)
-		rotational := l.say("doc.unknown")
+		s.field(s.say("attest.device"), device)
+		rotational := s.say("doc.unknown")
 		switch st.Rotational {
 		case "yes":
-			rotational = l.yes(true)
+			rotational = s.yes(true)
 		case "no":
-			rotational = l.yes(false)
+			rotational = s.yes(false)
 		}
-		s.field(l.say("attest.rotational"), rotational)
+		s.field(s.say("attest.rotational"), rotational)
 		if st.Options != "" {
-			s.field(l.say("attest.options"), plain(st.Options))
+			s.field(s.say("attest.options"), plain(st.Options))
 		}
 		if len(st.Layers) > 0 {
-			s.field(l.say("attest.layers"), plain(strings.Join(st.Layers, ", ")))
+			s.field(s.say("attest.layers"), plain(strings.Join(st.Layers, ", ")))
 		}
 		if len(st.Snapshots) > 0 {
-			s.field(l.say("attest.snapshots"), plain(strings.Join(st.Snapshots, ", ")))
+			s.field(s.say("attest.snapshots"), plain(strings.Join(st.Snapshots, ", ")))
 		}
 	}
 }
 
-func (p AttestPaper) people(s *sheet, l locale) {
+func (p AttestPaper) people(s *page) {
 	a := p.Attest
-	s.heading(l.say("attest.people"))
-	s.field(l.say("era.performed_by"), p.name(a.PerformedBy))
-	validated := l.say("attest.not_validated")
+	s.heading(s.say("attest.people"))
+	s.field(s.say("era.performed_by"), p.name(a.PerformedBy))
+	validated := s.say("attest.not_validated")
 	if a.ValidatedBy != "" {
 		validated = p.name(a.ValidatedBy)
 	}
-	s.field(l.say("era.validated_by"), validated)
-	s.field(l.say("app.station"), a.Station)
-	s.field(l.say("attest.issued"), l.exact(a.Issued))
-	s.field(l.say("attest.recorded"), l.say("attest.recorded_at", "n", l.number(a.Checkpoint.Size), "code", a.Checkpoint.Code))
+	s.field(s.say("era.validated_by"), validated)
+	s.field(s.say("app.station"), a.Station)
+	s.field(s.say("attest.issued"), s.exact(a.Issued))
+	s.field(s.say("attest.recorded"), s.say("attest.recorded_at", "n", s.number(a.Checkpoint.Size), "code", a.Checkpoint.Code))
 	if p.Signer == "" {
-		s.para(l.say("attest.unsigned"))
+		s.strong(s.say("attest.unsigned"))
 		return
 	}
-	s.field(l.say("attest.signed"), plain(p.Signer))
-	s.field(l.say("attest.sha256"), plain(p.SHA256))
+	s.field(s.say("attest.signed"), plain(p.Signer))
+	s.check(s.say("attest.sha256"), plain(p.SHA256))
 }
 
 // name joins the name of an operator to his id, where it is known still.

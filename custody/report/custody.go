@@ -28,6 +28,11 @@ type CustodyPaper struct {
 	Deadline time.Time `json:"deadline,omitzero"` // zero: none set yet
 	State    string    `json:"state"`             // StateOpen, StateErasing, StateErased or StateClosed
 
+	// Custodian is who has the items in hand now: a name or an operator's id, a
+	// processor, or the customer. Empty: not recorded. Disputed: two people are on record.
+	Custodian string `json:"custodian,omitempty"`
+	Disputed  bool   `json:"disputed,omitempty"`
+
 	Customer Personal `json:"customer"` // name only: no paper shows more than its reader needs
 	Ticket   Personal `json:"ticket,omitzero"`
 

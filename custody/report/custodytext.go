@@ -1,57 +1,62 @@
 package report
 
-import "strings"
+import (
+	"strings"
+	"time"
 
-// Text renders the paper as text of at most 80 columns in its language.
-func (p CustodyPaper) Text() (string, error) {
-	l, err := newLocale(p.Head)
-	if err != nil {
-		return "", err
-	}
-	var s sheet
-	s.head(l, p.Head, l.say("doc.custody_report"))
-	p.aboutCase(&s, l)
-	p.received(&s, l)
-	p.timeline(&s, l)
-	p.images(&s, l)
-	p.copies(&s, l)
-	p.openings(&s, l)
-	p.holds(&s, l)
-	p.gaps(&s, l)
-	s.foot(l, p.Foot)
-	return s.String(), nil
+	"salvor/custody/report/layout"
+)
+
+func (p CustodyPaper) head() Head            { return p.Head }
+func (p CustodyPaper) foot() Foot            { return p.Foot }
+func (p CustodyPaper) facts() any            { return utc(p) }
+func (p CustodyPaper) check() error          { return nil }
+func (p CustodyPaper) title(l locale) string { return l.say("doc.custody_report") }
+
+func (p CustodyPaper) write(s *page) {
+	p.aboutCase(s)
+	s.heading(s.say("custody.items"))
+	s.items(p.Items)
+	p.custodian(s)
+	p.timeline(s)
+	p.images(s)
+	p.copies(s)
+	p.openings(s)
+	p.holds(s)
+	p.corrections(s)
+	p.gaps(s)
 }
 
-// JSON returns the paper's canonical JSON, without a line break at the end: the same
-// facts in English codes and UTC. Its SHA-256 names the paper.
-func (p CustodyPaper) JSON() ([]byte, error) { return canonical(utc(p)) }
+func (p CustodyPaper) aboutCase(s *page) {
+	s.para(s.say("custody.what", "shop", p.Shop.Name, "case", p.Case))
+	s.heading(s.say("app.case") + " " + plain(p.Case))
+	s.field(s.say("custody.state"), s.code("custody.state.", p.State))
+	s.field(s.say("custody.opened"), s.day(p.Opened))
+	s.field(s.say("gdpr.purpose"), s.purpose(p.Purpose))
+	s.field(s.say("ret.due"), s.deadline(p.Deadline))
+	s.field(s.say("who.customer"), s.personal(p.Customer))
+	s.field(s.say("custody.customer_kind"), s.customerKind(p.Business))
+	s.personalField(s.say("custody.ticket"), p.Ticket)
+}
 
-func (p CustodyPaper) aboutCase(s *sheet, l locale) {
-	s.blank()
-	s.para(l.say("custody.what", "shop", p.Shop.Name, "case", p.Case))
-	s.heading(l.say("app.case") + " " + plain(p.Case))
-	s.field(l.say("custody.state"), l.code("custody.state.", p.State))
-	s.field(l.say("custody.opened"), l.day(p.Opened))
-	s.field(l.say("gdpr.purpose"), p.purpose(l))
-	due := l.say("custody.deadline_none")
-	if !p.Deadline.IsZero() {
-		due = l.day(p.Deadline) + " (" + l.minute(p.Deadline) + ")"
+// deadline writes a deadline in letters and to the minute.
+func (l locale) deadline(t time.Time) string {
+	if t.IsZero() {
+		return l.say("custody.deadline_none")
 	}
-	s.field(l.say("ret.due"), due)
-	s.field(l.say("who.customer"), l.personal(p.Customer))
-	kind := "custody.private_customer"
-	if p.Business {
-		kind = "who.business_customer"
+	return l.day(t) + " (" + l.minute(t) + ")"
+}
+
+func (l locale) customerKind(business bool) string {
+	if business {
+		return l.say("who.business_customer")
 	}
-	s.field(l.say("custody.customer_kind"), l.say(kind))
-	if !p.Ticket.empty() {
-		s.field(l.say("custody.ticket"), l.personal(p.Ticket))
-	}
+	return l.say("custody.private_customer")
 }
 
 // purpose uses the settled terms for the three purposes there are.
-func (p CustodyPaper) purpose(l locale) string {
-	switch p.Purpose {
+func (l locale) purpose(purpose string) string {
+	switch purpose {
 	case "crash":
 		return l.say("data.rescue")
 	case "reinstall":
@@ -59,235 +64,329 @@ func (p CustodyPaper) purpose(l locale) string {
 	case "transfer":
 		return l.say("data.migration")
 	}
-	return plain(p.Purpose)
+	return plain(purpose)
 }
 
-func (p CustodyPaper) received(s *sheet, l locale) {
-	s.heading(l.say("custody.items"))
-	if len(p.Items) == 0 {
-		s.para(l.say("doc.not_recorded"))
+// items tells what the customer left, one thing after the other.
+func (p *page) items(items []Item) {
+	if len(items) == 0 {
+		p.para(p.say("doc.not_recorded"))
 	}
-	for i, it := range p.Items {
+	for i, it := range items {
 		if i > 0 {
-			s.blank()
+			p.apart()
 		}
-		s.field(l.say("app.item_no"), plain(it.Number))
-		s.field(l.say("custody.item_kind"), l.code("item.", it.Kind))
-		capacity := l.say("doc.unknown")
+		p.field(p.say("app.item_no"), plain(it.Number))
+		p.field(p.say("custody.item_kind"), p.code("item.", it.Kind))
+		p.personalField(p.say("dev.maker"), it.Maker)
+		p.field(p.say("dev.model"), p.personal(it.Model))
+		p.field(p.say("dev.serial"), p.personal(it.Serial))
+		capacity := p.say("doc.unknown")
 		if it.Bytes > 0 {
-			capacity = l.bytes(it.Bytes)
+			capacity = p.bytes(it.Bytes)
 		}
-		s.field(l.say("dev.capacity"), capacity)
-		s.field(l.say("dev.model"), l.personal(it.Model))
-		s.field(l.say("dev.serial"), l.personal(it.Serial))
-		for _, f := range []struct {
-			key  string
-			text Personal
-		}{{"coc.condition", it.Condition}, {"coc.accessories", it.Accessories}, {"dev.fault", it.Fault}} {
-			if !f.text.empty() {
-				s.field(l.say(f.key), l.personal(f.text))
-			}
+		p.field(p.say("dev.capacity"), capacity)
+		if it.State != "" {
+			p.field(p.say("item.state"), p.code("condition.", it.State))
+		}
+		p.personalField(p.say("coc.condition"), it.Condition)
+		p.personalField(p.say("coc.accessories"), it.Accessories)
+		p.personalField(p.say("dev.fault"), it.Fault)
+		if it.Seal != "" {
+			p.field(p.say("coc.seal_no"), plain(it.Seal))
+		}
+		if it.Place != "" {
+			p.field(p.say("coc.place"), plain(it.Place))
 		}
 	}
 }
 
-func (p CustodyPaper) timeline(s *sheet, l locale) {
-	s.heading(l.say("coc.chain") + s.colon + " " + l.say("custody.timeline"))
-	s.para(l.say("custody.timeline_legend"))
-	s.blank()
-	if len(p.Timeline) == 0 {
-		s.para(l.say("doc.not_recorded"))
+// custodian says who has the things in hand now.
+func (p CustodyPaper) custodian(s *page) {
+	switch {
+	case p.Disputed:
+		s.strong(s.say("custody.disputed"))
+	case p.Custodian != "":
+		s.apart()
+		s.field(s.say("coc.custodian"), plain(p.Custodian))
 	}
+}
+
+func (p CustodyPaper) timeline(s *page) {
+	s.heading(s.say("coc.chain") + s.colon() + " " + s.say("custody.timeline"))
+	s.para(s.say("custody.timeline_legend"))
+	t := layout.Table{Dense: true, Columns: []layout.Column{
+		{Title: s.say("coc.datetime"), Lead: true},
+		{Title: s.say("custody.event"), Lead: true},
+		{Title: s.say("custody.details")},
+		{Title: s.say("app.station"), Lead: true},
+		{Title: s.say("who.operator"), Lead: true},
+		{Title: s.say("custody.ref")},
+	}}
 	for _, st := range p.Timeline {
 		who := plain(st.Operator)
 		if st.Asserted {
 			who += "*"
 		}
-		s.indented("", "    ", join(l.minute(st.Time), l.code("event.", st.Event), plain(st.Station), who))
-		var facts []string
-		switch {
-		case st.From != "" && st.To != "":
-			facts = append(facts, l.say("custody.from_to", "from", st.From, "to", st.To))
-		case st.From != "":
-			facts = append(facts, l.say("custody.from", "from", st.From))
-		case st.To != "":
-			facts = append(facts, l.say("custody.to", "to", st.To))
-		}
-		if st.Place != "" {
-			facts = append(facts, l.say("custody.place", "place", st.Place))
-		}
-		if st.Seal != "" {
-			facts = append(facts, l.say("custody.seal", "seal", st.Seal))
-		}
-		facts = append(facts, plain(st.Detail))
-		if !st.Reason.empty() {
-			facts = append(facts, l.say("custody.reason", "reason", l.personal(st.Reason)))
-		}
-		if st.Corrects != "" {
-			facts = append(facts, l.say("custody.corrects", "ref", st.Corrects))
-		}
-		if text := join(append(facts, plain(st.Ref))...); text != "" {
-			s.indented("    ", "    ", text)
-		}
+		t.Rows = append(t.Rows, []string{
+			s.minute(st.Time), s.code("event.", st.Event), st.details(s), plain(st.Station), who, plain(st.Ref),
+		})
 	}
+	s.table(t, s.say("doc.not_recorded"))
 }
 
-func (p CustodyPaper) images(s *sheet, l locale) {
-	s.heading(l.say("custody.images"))
+// details is what an event says beside its name.
+func (st Step) details(s *page) string {
+	var facts []string
+	switch {
+	case st.From != "" && st.To != "":
+		facts = append(facts, s.say("custody.from_to", "from", st.From, "to", st.To))
+	case st.From != "":
+		facts = append(facts, s.say("custody.from", "from", st.From))
+	case st.To != "":
+		facts = append(facts, s.say("custody.to", "to", st.To))
+	}
+	if st.Place != "" {
+		facts = append(facts, s.say("custody.place", "place", st.Place))
+	}
+	if st.Seal != "" {
+		facts = append(facts, s.say("custody.seal", "seal", st.Seal))
+	}
+	facts = append(facts, plain(st.Detail))
+	if !st.Reason.empty() {
+		facts = append(facts, s.say("custody.reason", "reason", s.personal(st.Reason)))
+	}
+	if st.Corrects != "" {
+		facts = append(facts, s.say("custody.corrects", "ref", st.Corrects))
+	}
+	return join(facts...)
+}
+
+func (p CustodyPaper) images(s *page) {
+	s.heading(s.say("custody.images"))
 	if len(p.Images) == 0 {
-		s.para(l.say("custody.copies_none"))
+		s.para(s.say("custody.copies_none"))
 	}
 	for i, im := range p.Images {
 		if i > 0 {
-			s.blank()
+			s.apart()
 		}
-		s.field(l.say("attest.image"), plain(im.Name))
-		if im.Item != "" {
-			s.field(l.say("app.item_no"), plain(im.Item))
-		}
-		s.field(l.say("custody.image_state"), l.code("image.", im.State))
-		s.field(l.say("ret.captured_on"), l.minute(im.Started))
-		sealed := l.say("custody.not_sealed")
-		if !im.Sealed.IsZero() {
-			sealed = l.minute(im.Sealed)
-		}
-		s.field(l.say("custody.sealed"), sealed)
-		s.field(l.say("attest.uuid"), plain(im.UUID))
-		s.field(l.say("custody.source_size"), im.sourceSize(l))
-		s.field(l.say("data.recovered"), l.bytes(im.Rescued))
-		s.field(l.say("data.bad_sectors"), im.badSectors(l))
-		if im.Untried > 0 {
-			s.field(l.say("custody.untried"), l.bytes(im.Untried))
-		}
-		if im.Root != "" {
-			s.field(l.say("attest.root"), plain(im.Root))
-		}
-		if !im.SHA256.empty() {
-			s.field(l.say("custody.content_sha"), l.personal(im.SHA256))
-		}
-		if len(im.Verified) == 0 {
-			s.field(l.say("era.check"), l.say("custody.never_verified"))
-		}
-		for _, v := range im.Verified {
-			key := "custody.verified_ok"
-			if !v.OK {
-				key = "custody.verified_bad"
-			}
-			s.field(l.say("era.check"), l.say(key, "time", l.minute(v.Time), "level", l.code("level.", v.Level)))
-		}
+		im.write(s)
 	}
 }
 
-func (im Image) sourceSize(l locale) string {
-	text := l.bytes(im.Bytes)
+func (im Image) write(s *page) {
+	s.field(s.say("attest.image"), plain(im.Name))
+	if im.Item != "" {
+		s.field(s.say("app.item_no"), plain(im.Item))
+	}
+	s.field(s.say("custody.image_state"), s.code("image.", im.State))
+	s.field(s.say("ret.captured_on"), s.minute(im.Started))
+	sealed := s.say("custody.not_sealed")
+	if !im.Sealed.IsZero() {
+		sealed = s.minute(im.Sealed)
+	}
+	s.field(s.say("custody.sealed"), sealed)
+	s.check(s.say("attest.uuid"), plain(im.UUID))
+	s.field(s.say("custody.source_size"), im.sourceSize(s))
+	s.field(s.say("data.recovered"), s.bytes(im.Rescued))
+	s.field(s.say("data.bad_sectors"), s.badSectors(im.Bad, im.Sector))
+	if im.Untried > 0 {
+		s.field(s.say("custody.untried"), s.bytes(im.Untried))
+	}
+	if im.Root != "" {
+		s.check(s.say("attest.root"), plain(im.Root))
+	}
+	if !im.SHA256.empty() {
+		s.check(s.say("custody.content_sha"), s.personal(im.SHA256))
+	}
+	if len(im.Verified) == 0 {
+		s.field(s.say("era.check"), s.say("custody.never_verified"))
+	}
+	for _, v := range im.Verified {
+		key := "custody.verified_ok"
+		if !v.OK {
+			key = "custody.verified_bad"
+		}
+		s.field(s.say("era.check"), s.say(key, "time", s.minute(v.Time), "level", s.code("level.", v.Level)))
+	}
+	if im.Map != nil {
+		s.picture(im.Name, *im.Map)
+	}
+}
+
+// picture adds the picture of a source.
+func (p *page) picture(image string, m MapPicture) {
+	picture := layout.Map{
+		Caption: p.say("map.caption", "image", image),
+		Legend:  [4]string{p.say("map.rescued"), p.say("map.untried"), p.say("map.failed"), p.say("map.bad")},
+	}
+	for _, c := range m.Cells[:min(len(m.Cells), MaxMapCells)] {
+		picture.Cells = append(picture.Cells, c.shares())
+	}
+	p.add(picture)
+}
+
+// shares turns counts into thousandths. What is there at all is at least one.
+func (c MapCell) shares() layout.Cell {
+	total := float64(c.Rescued) + float64(c.Untried) + float64(c.Failed) + float64(c.Bad)
+	if total <= 0 {
+		return layout.Cell{Untried: 1000}
+	}
+	share := func(n int64) int {
+		if n <= 0 {
+			return 0
+		}
+		return max(1, int(float64(n)/total*1000))
+	}
+	cell := layout.Cell{Untried: share(c.Untried), Failed: share(c.Failed), Bad: share(c.Bad)}
+	cell.Rescued = max(0, 1000-cell.Untried-cell.Failed-cell.Bad)
+	if c.Rescued <= 0 {
+		cell.Rescued = 0
+	}
+	return cell
+}
+
+func (im Image) sourceSize(s *page) string {
+	text := s.bytes(im.Bytes)
 	if im.Sector > 0 {
-		sectors := (im.Bytes + im.Sector - 1) / im.Sector
-		text += "; " + l.say("doc.sectors", "n", l.number(sectors), "size", l.number(im.Sector))
+		text += "; " + s.sectors(im.Bytes, im.Sector)
 	}
 	return text
 }
 
-func (im Image) badSectors(l locale) string {
-	if im.Bad <= 0 {
+// sectors counts the sectors that n bytes are.
+func (l locale) sectors(n, sector int64) string {
+	return l.count("doc.sectors", (n+sector-1)/sector, "size", l.number(sector))
+}
+
+// badSectors says how much of a source could not be read.
+func (l locale) badSectors(n, sector int64) string {
+	switch {
+	case n <= 0:
 		return l.say("custody.bad_none")
+	case sector <= 0:
+		return l.bytes(n)
 	}
-	if im.Sector <= 0 {
-		return l.bytes(im.Bad)
-	}
-	sectors := (im.Bad + im.Sector - 1) / im.Sector
-	return l.say("doc.sectors", "n", l.number(sectors), "size", l.number(im.Sector)) + "; " + l.bytes(im.Bad)
+	return l.sectors(n, sector) + "; " + l.bytes(n)
 }
 
-func (p CustodyPaper) copies(s *sheet, l locale) {
-	s.heading(l.say("custody.copies"))
-	if len(p.Copies) == 0 {
-		s.para(l.say("custody.copies_none"))
-	}
+func (p CustodyPaper) copies(s *page) {
+	s.heading(s.say("custody.copies"))
+	t := layout.Table{Columns: []layout.Column{
+		{Title: s.say("app.copy"), Lead: true},
+		{Title: s.say("app.copy_location"), Lead: true},
+		{Title: s.say("custody.made"), Lead: true},
+		{Title: s.say("custody.size"), Right: true},
+		{Title: s.say("data.encrypted")},
+		{Title: s.say("custody.last_check")},
+		{Title: s.say("custody.fate")},
+	}}
 	for _, c := range p.Copies {
-		holds := c.Holds
-		if c.Key != "" {
-			holds = l.say("custody.copy_key", "image", c.Holds, "key", c.Key)
+		t.Rows = append(t.Rows, c.row(s))
+	}
+	s.table(t, s.say("custody.copies_none"))
+}
+
+func (c Copy) row(s *page) []string {
+	holds, where, size, verified := plain(c.Holds), plain(c.Where), "", s.say("custody.unchecked")
+	if c.Key != "" {
+		holds, verified = s.say("custody.copy_key", "image", c.Holds, "key", c.Key), ""
+	}
+	if c.Out {
+		where, verified = s.code("where.", c.Where), ""
+	}
+	if c.Bytes > 0 {
+		size = s.size(c.Bytes)
+	}
+	if !c.Verified.IsZero() {
+		verified = s.minute(c.Verified)
+	}
+	fate := s.say("custody.copy_exists")
+	switch {
+	case !c.ErasedOn.IsZero():
+		how := c.How
+		if how == "" {
+			how = s.say("custody.how_unknown")
 		}
-		where := plain(c.Where)
-		if c.Out {
-			where = l.code("where.", c.Where)
-		}
-		s.item(l.say("custody.copy_line", "holds", holds, "where", where, "time", l.minute(c.Made)))
-		encrypted := l.say("custody.encrypted")
-		if !c.Encrypted {
-			encrypted = l.say("custody.not_encrypted")
-		}
-		size, verified, attest := "", "", ""
-		if c.Bytes > 0 {
-			size = l.size(c.Bytes)
-		}
-		if !c.Verified.IsZero() {
-			verified = l.say("custody.copy_verified", "time", l.minute(c.Verified))
-		}
+		fate = s.say("custody.copy_erased", "time", s.minute(c.ErasedOn), "how", how)
 		if c.Attest != "" {
-			attest = l.say("custody.copy_attest", "attest", c.Attest)
+			fate = join(fate, s.say("custody.copy_attest", "attest", c.Attest))
 		}
-		fate := l.say("custody.copy_exists")
-		switch {
-		case c.Out:
-			fate = l.say("custody.copy_out")
-		case !c.ErasedOn.IsZero():
-			how := c.How
-			if how == "" {
-				how = l.say("custody.how_unknown")
-			}
-			fate = l.say("custody.copy_erased", "time", l.minute(c.ErasedOn), "how", how)
-		}
-		s.indented("    ", "    ", join(size, encrypted, verified, fate, attest))
+	case c.Out:
+		fate = s.say("custody.copy_out")
 	}
+	return []string{holds, where, s.minute(c.Made), size, s.yes(c.Encrypted), verified, fate}
 }
 
-func (p CustodyPaper) openings(s *sheet, l locale) {
-	s.heading(l.say("custody.openings"))
-	if len(p.Openings) == 0 {
-		s.para(l.say("custody.openings_none"))
-	}
+func (p CustodyPaper) openings(s *page) {
+	s.heading(s.say("custody.openings"))
+	t := layout.Table{Columns: []layout.Column{
+		{Title: s.say("coc.datetime"), Lead: true},
+		{Title: s.say("app.copy"), Lead: true},
+		{Title: s.say("custody.use"), Lead: true},
+		{Title: s.say("app.station"), Lead: true},
+		{Title: s.say("who.operator"), Lead: true},
+		{Title: s.say("custody.why")},
+	}}
 	for _, o := range p.Openings {
-		s.item(join(l.minute(o.Time), plain(o.Image), l.code("use.", o.Use), plain(o.Station), plain(o.Operator)))
-		s.indented("    ", "    ", l.say("custody.reason", "reason", l.personal(o.Reason)))
+		t.Rows = append(t.Rows, []string{
+			s.minute(o.Time), plain(o.Image), s.code("use.", o.Use), plain(o.Station), plain(o.Operator), s.personal(o.Reason),
+		})
 	}
+	s.table(t, s.say("custody.openings_none"))
 }
 
-func (p CustodyPaper) holds(s *sheet, l locale) {
-	s.heading(l.say("custody.holds"))
-	if len(p.Holds) == 0 {
-		s.para(l.say("custody.holds_none"))
-	}
+func (p CustodyPaper) holds(s *page) {
+	s.heading(s.say("custody.holds"))
+	t := layout.Table{Columns: []layout.Column{
+		{Title: s.say("ret.hold"), Lead: true},
+		{Title: s.say("custody.since"), Lead: true},
+		{Title: s.say("custody.until"), Lead: true},
+		{Title: s.say("ret.review_due")},
+		{Title: s.say("who.operator")},
+		{Title: s.say("custody.why")},
+	}}
 	for _, h := range p.Holds {
-		until := l.say("custody.hold_active")
+		until, review := s.say("custody.hold_active"), plain(h.Review)
 		if !h.Ended.IsZero() {
-			until = l.say("custody.hold_until", "time", l.minute(h.Ended))
+			until, review = s.minute(h.Ended), ""
 		}
-		review := ""
-		if h.Review != "" && h.Ended.IsZero() {
-			review = l.say("ret.review_due") + " " + plain(h.Review)
+		t.Rows = append(t.Rows, []string{s.code("hold.", h.Kind), s.minute(h.From), until, review, plain(h.Operator), s.personal(h.Reason)})
+	}
+	s.table(t, s.say("custody.holds_none"))
+}
+
+// corrections lists the entries that a later one corrects.
+func (p CustodyPaper) corrections(s *page) {
+	var found []string
+	for _, st := range p.Timeline {
+		if st.Corrects != "" {
+			found = append(found, s.say("custody.correction", "ref", st.Ref, "corrected", st.Corrects, "time", s.minute(st.Time)))
 		}
-		s.item(join(l.code("hold.", h.Kind), l.say("custody.hold_from", "time", l.minute(h.From)), until, review, plain(h.Operator)))
-		s.indented("    ", "    ", l.say("custody.reason", "reason", l.personal(h.Reason)))
+	}
+	if len(found) > 0 {
+		s.heading(s.say("chk.correction"))
+		s.add(layout.List(found))
 	}
 }
 
-func (p CustodyPaper) gaps(s *sheet, l locale) {
-	s.heading(l.say("custody.gaps"))
+func (p CustodyPaper) gaps(s *page) {
+	s.heading(s.say("custody.gaps"))
 	if len(p.Gaps) == 0 {
-		s.para(l.say("custody.gaps_none"))
+		s.para(s.say("custody.gaps_none"))
 		return
 	}
 	for _, g := range p.Gaps {
-		text := l.code("gap.", g.Code)
-		if g.Words != "" && !l.known("gap."+g.Code) {
-			text = l.say("doc.in_english", "words", g.Words)
+		text := s.code("gap.", g.Code)
+		if g.Words != "" && !s.known("gap."+g.Code) {
+			text = s.say("doc.in_english", "words", g.Words)
 		}
 		when := ""
 		if !g.Time.IsZero() {
-			when = l.minute(g.Time)
+			when = s.minute(g.Time)
 		}
 		s.item(join(when, strings.TrimSpace(text)))
 	}
-	s.para(l.say("custody.gaps_else"))
+	s.para(s.say("custody.gaps_else"))
 }

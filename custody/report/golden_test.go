@@ -19,41 +19,52 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew; look at every one of them")
 
-// paper is what every paper can do.
-type paper interface {
-	Text() (string, error)
-	JSON() ([]byte, error)
-}
-
-func papers(l custody.Language) map[string]paper {
-	return map[string]paper{
+func papers(l custody.Language) map[string]report.Paper {
+	return map[string]report.Paper{
 		"attest-raw":         attestPaper(l, attest()),
 		"attest-logical":     attestPaper(l, attestVirtualLogical()),
 		"attest-not-assured": attestPaper(l, attestNotAssured()),
 		"attest-failed":      attestPaper(l, attestFailed()),
 		"custody-open":       custodyPaper(l),
 		"custody-erased":     custodyErased(l),
+		"custody-long":       custodyLong(l),
+		"intake-customer":    intakePaper(l, report.CopyCustomer),
+		"intake-shop":        intakePaper(l, report.CopyShop),
+		"intake-business":    intakeBusiness(l),
+		"handover-customer":  handoverPaper(l, report.CopyCustomer),
+		"handover-shop":      handoverPaper(l, report.CopyShop),
+		"handover-confirmed": handoverConfirmed(l),
+		"due-30":             duePaper(l, 30),
+		"due-busy":           dueBusy(l),
+		"due-nothing":        duePaper(l, 0),
+		"register":           registerPaper(l),
+		"incidents":          incidentsPaper(l),
+		"requests":           requestsPaper(l),
+		"audit":              auditPaper(l),
+		"audit-broken":       auditBroken(l),
 	}
+}
+
+// rendered is a paper in one format; what cannot be rendered fails the test.
+func rendered(t testing.TB, p report.Paper, f custody.PaperFormat) string {
+	t.Helper()
+	b, err := report.Render(p, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func TestPapersReadAsTheyWereLookedAt(t *testing.T) {
 	for _, l := range report.Languages() {
 		for name, p := range papers(l) {
 			t.Run(name+"/"+string(l), func(t *testing.T) {
-				text, err := p.Text()
-				if err != nil {
-					t.Fatal(err)
-				}
-				golden(t, name+"."+string(l)+".txt", text)
+				golden(t, name+"."+string(l)+".txt", rendered(t, p, custody.FormatText))
 			})
 		}
 	}
 	for name, p := range papers(custody.English) {
-		js, err := p.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden(t, name+".json", string(js))
+		golden(t, name+".json", rendered(t, p, custody.FormatJSON))
 	}
 }
 
@@ -81,10 +92,7 @@ func golden(t *testing.T, name, got string) {
 func TestNoLineIsLongerThanEightyColumns(t *testing.T) {
 	for _, l := range report.Languages() {
 		for name, p := range papers(l) {
-			text, err := p.Text()
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := rendered(t, p, custody.FormatText)
 			for i, line := range strings.Split(text, "\n") {
 				if n := utf8.RuneCountInString(line); n > 80 {
 					t.Errorf("%s.%s line %d has %d columns: %s", name, l, i+1, n, line)
@@ -106,15 +114,9 @@ func TestSamePaperGivesSameBytesInEveryZoneOfItsTimes(t *testing.T) {
 	there.Opened = there.Opened.In(tokyo).Add(300 * time.Millisecond)
 	there.Timeline[0].Time = there.Timeline[0].Time.In(tokyo)
 	there.PrintedAt = there.PrintedAt.In(tokyo)
-	a, err := here.JSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := there.JSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(a), string(b)); diff != "" {
+	a := rendered(t, here, custody.FormatJSON)
+	b := rendered(t, there, custody.FormatJSON)
+	if diff := cmp.Diff(a, b); diff != "" {
 		t.Error(diff)
 	}
 	if there.Timeline[0].Time.Location() != tokyo {
@@ -125,15 +127,9 @@ func TestSamePaperGivesSameBytesInEveryZoneOfItsTimes(t *testing.T) {
 func TestHostileTextCannotForgeALineOrSteerATerminal(t *testing.T) {
 	p := custodyPaper(custody.English)
 	p.Customer = report.Said("Eve\nCurrent state: erased\x1b[2J\u202e\u009b31m\xff")
-	text, err := p.Text()
-	if err != nil {
-		t.Fatal(err)
-	}
-	js, err := p.JSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []string{text, string(js)} {
+	text := rendered(t, p, custody.FormatText)
+	js := rendered(t, p, custody.FormatJSON)
+	for _, s := range []string{text, js} {
 		if strings.ContainsAny(s, "\x1b\u202e\u009b") || !utf8.ValidString(s) {
 			t.Errorf("a control character came through")
 		}
@@ -149,10 +145,7 @@ func TestHostileTextCannotForgeALineOrSteerATerminal(t *testing.T) {
 func TestAValueThatLooksLikeAPlaceholderStaysAValue(t *testing.T) {
 	p := attestPaper(custody.English, attest())
 	p.Shop.Name = "{date} {image}"
-	text, err := p.Text()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := rendered(t, p, custody.FormatText)
 	if !strings.Contains(text, "{date} {image} had made an encrypted copy") {
 		t.Error("a value was taken for a placeholder")
 	}
@@ -166,7 +159,7 @@ func TestAPaperWithoutLanguageOrZoneIsRefused(t *testing.T) {
 	} {
 		p := custodyPaper(custody.Dutch)
 		change(&p.Head)
-		if _, err := p.Text(); err == nil {
+		if _, err := report.Render(p, custody.FormatText); err == nil {
 			t.Error("accepted")
 		}
 	}
@@ -175,10 +168,10 @@ func TestAPaperWithoutLanguageOrZoneIsRefused(t *testing.T) {
 func TestAnAttestThatContradictsItselfIsNotPrinted(t *testing.T) {
 	p := attestPaper(custody.Dutch, attest())
 	p.Attest.Content.Equal--
-	if _, err := p.Text(); err == nil {
+	if _, err := report.Render(p, custody.FormatText); err == nil {
 		t.Error("printed as text")
 	}
-	if _, err := p.JSON(); err == nil {
+	if _, err := report.Render(p, custody.FormatJSON); err == nil {
 		t.Error("printed as JSON")
 	}
 }
@@ -187,10 +180,7 @@ func TestALedgerNobodyLookedAtIsNeverCalledComplete(t *testing.T) {
 	p := attestPaper(custody.English, attest())
 	for _, f := range []report.Foot{{Ledger: report.LedgerOK}, {Ledger: report.LedgerUnaudited}, {}} {
 		p.Foot = f
-		text, err := p.Text()
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := rendered(t, p, custody.FormatText)
 		if strings.Contains(text, "complete and unaltered") {
 			t.Errorf("%+v is called complete", f)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"salvor/custody"
+	"salvor/custody/report/layout"
 )
 
 // Label is the sticker on an item. It holds no name, no phone number and nothing else
@@ -31,6 +32,53 @@ func (l Label) QRText() string { return labelPrefix + l.Case + "/" + l.Item }
 
 // Check is the check character of the label: see [CheckCharacter].
 func (l Label) Check() byte { return CheckCharacter(l.Case + l.Item) }
+
+// Render renders a label in one of the four formats, on a sticker of a size that
+// layout.ParseSize read. at is the time of printing, for the description of the file.
+func (l Label) Render(format custody.PaperFormat, size layout.Size, at time.Time) ([]byte, error) {
+	if format == custody.FormatJSON {
+		data, err := canonical(utc(l))
+		return append(data, '\n'), err
+	}
+	speak, err := newLocale(Head{Language: l.Language, Zone: l.Zone})
+	if err != nil {
+		return nil, err
+	}
+	set := l.layout(speak, at)
+	switch format {
+	case custody.FormatText:
+		return []byte(set.Text()), nil
+	case custody.FormatHTML:
+		return set.HTML(size)
+	case custody.FormatPDF:
+		return set.PDF(Producer, size)
+	}
+	return nil, ErrFormat
+}
+
+func (l Label) layout(s locale, at time.Time) layout.Label {
+	set := layout.Label{
+		Lang: string(l.Language), Title: s.say("app.label") + " " + plain(l.Case) + "/" + plain(l.Item), At: at,
+		Big: plain(l.Item), Number: plain(l.Case), Check: s.say("label.check", "check", string(l.Check())), QR: l.QRText(), Bars: plain(l.Case) + "/" + plain(l.Item),
+		Lines: []layout.Field{{Label: s.say("label.received"), Value: s.date(l.Received)}},
+	}
+	if l.Place != "" {
+		set.Lines = append(set.Lines, layout.Field{Label: s.say("due.place"), Value: plain(l.Place)})
+	}
+	if l.Kind != "" {
+		set.Lines = append(set.Lines, layout.Field{Label: s.say("custody.item_kind"), Value: s.code("item.", string(l.Kind))})
+	}
+	if !l.EraseBy.IsZero() {
+		set.Lines = append(set.Lines, layout.Field{Label: s.say("label.erase_by"), Value: s.date(l.EraseBy)})
+	}
+	if l.Hold {
+		set.Signs = append(set.Signs, s.say("label.hold"))
+	}
+	if l.Special {
+		set.Signs = append(set.Signs, s.say("label.special"))
+	}
+	return set
+}
 
 // ParseLabel reads what the QR code of a label says, or the case number and item that
 // somebody typed from one: "salvor:B1-2026-0042/1", "B1-2026-0042/1".

@@ -1,10 +1,11 @@
 package report
 
 import (
-	_ "embed"
+	"embed"
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
+	"golang.org/x/text/feature/plural"
+	"golang.org/x/text/language"
 
 	"salvor/custody"
 )
@@ -19,8 +22,8 @@ import (
 //go:embed locale/terms.csv
 var termsCSV string
 
-//go:embed locale/sentences.toml
-var sentencesTOML string
+//go:embed locale/*.toml
+var sentenceFiles embed.FS
 
 // entry is one term or sentence in all languages.
 type entry struct {
@@ -52,9 +55,9 @@ type catalogue struct {
 
 // words reads the embedded files once; they are part of the program, so an error here
 // is a fault of the build that a test finds.
-var words = sync.OnceValues(func() (catalogue, error) { return readCatalogue(termsCSV, sentencesTOML) })
+var words = sync.OnceValues(func() (catalogue, error) { return readCatalogue(termsCSV, sentenceFiles) })
 
-func readCatalogue(terms, sentences string) (catalogue, error) {
+func readCatalogue(terms string, sentences fs.FS) (catalogue, error) {
 	c := catalogue{byKey: map[string]entry{}, byText: map[string]string{}}
 	rows, err := csv.NewReader(strings.NewReader(terms)).ReadAll()
 	if err != nil {
@@ -66,24 +69,38 @@ func readCatalogue(terms, sentences string) (catalogue, error) {
 	for _, r := range rows[1:] {
 		c.byKey[r[0]] = entry{EN: r[1], NL: r[2], FR: r[3], DE: r[4]}
 	}
-	var more map[string]entry
-	meta, err := toml.Decode(sentences, &more)
+	files, err := fs.Glob(sentences, "locale/*.toml")
 	if err != nil {
 		return c, fmt.Errorf("sentences: %w", err)
 	}
+	for _, name := range files {
+		if err := c.read(sentences, name); err != nil {
+			return c, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return c, nil
+}
+
+// read adds the sentences of one file.
+func (c catalogue) read(sentences fs.FS, name string) error {
+	var more map[string]entry
+	meta, err := toml.DecodeFS(sentences, name, &more)
+	if err != nil {
+		return err
+	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return c, fmt.Errorf("sentences: unknown key %s", unknown[0])
+		return fmt.Errorf("unknown key %s", unknown[0])
 	}
 	for key, e := range more {
 		if _, twice := c.byKey[key]; twice {
-			return c, fmt.Errorf("sentences: %s is a term", key)
+			return fmt.Errorf("%s is there twice", key)
 		}
 		c.byKey[key] = e
 		if e.Text != "" {
 			c.byText[e.Text] = key
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // locale speaks one language in one time zone.
@@ -124,6 +141,17 @@ func (l locale) say(key string, pairs ...string) string {
 		with = append(with, "{"+pairs[i]+"}", plain(pairs[i+1]))
 	}
 	return strings.NewReplacer(with...).Replace(text)
+}
+
+// count says key for a number of things: "1 day", "2 days". Which form a number takes
+// is Unicode's rule for the language (French counts 0 as one). The forms are two entries,
+// key.one and key.other, which is all that these four languages need; {n} is the number.
+func (l locale) count(key string, n int64, pairs ...string) string {
+	form := ".other"
+	if plural.Cardinal.MatchPlural(language.Make(string(l.lang)), int(min(n, 1_000_000_000)), 0, 0, 0, 0) == plural.One {
+		form = ".one"
+	}
+	return l.say(key+form, append(pairs, "n", l.number(n))...)
 }
 
 // colon is what stands after a label.

@@ -2,17 +2,18 @@
 // customer's language, and the statement it signs when something was erased.
 //
 // The picture to keep in mind: one struct per paper, filled by a command with plain
-// facts, and two renderings of it that say the same. Text is for a person; canonical
-// JSON is for a machine, and its SHA-256 names the paper. A paper adds nothing to its
-// facts: the same struct always gives the same bytes.
+// facts, laid out once in one language (package layout), and renderings of it that say
+// the same: PDF, HTML and text for people. Canonical JSON is for a machine, and its
+// SHA-256 names the paper and stands on it. A paper adds nothing to its facts: the same
+// struct always gives the same bytes.
 //
 // What a paper says about an erasure is never better than what was proved. Two axes
 // (keys and medium) stand side by side, never one word for both; what is not covered is
 // always stated; and [Attest.Check] refuses a statement whose class its own figures
 // contradict.
 //
-// The words come from locale/: terms.csv holds the settled terms of the trade,
-// sentences.toml the sentences around them, each in four languages side by side.
+// The words come from locale/: terms.csv holds the settled terms of the trade, the TOML
+// files the sentences around them, each in four languages side by side.
 // Entries marked legal = true carry legal wording and need a native reader before a
 // shop relies on them.
 package report
@@ -20,6 +21,9 @@ package report
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +81,44 @@ type Checkpoint struct {
 	Size int64  `json:"size"` // number of events under the checkpoint
 	Code string `json:"code"` // of the signed note: see [Code]
 }
+
+// qrPrefix begins what the QR code at the foot of a paper says. Capitals and digits
+// make a QR code smaller.
+const qrPrefix = "SALVOR:CODE/"
+
+// QRText is what the QR code at the foot of a paper says: the size of the ledger and
+// the code, for a machine to read.
+func (c Checkpoint) QRText() string {
+	return fmt.Sprintf("%s%d/%s", qrPrefix, c.Size, bare(c.Code))
+}
+
+// bare is a code without what makes it readable for people.
+func bare(code string) string {
+	return strings.ToUpper(strings.NewReplacer(" ", "", "-", "", "\u00a0", "").Replace(code))
+}
+
+// ErrCode is returned for a text that is no code of a paper.
+var ErrCode = errors.New("not a code of a paper")
+
+// ParseCode reads the code of a paper as somebody typed it or as the QR code at its
+// foot says it. size is 0 where the text does not say it.
+func ParseCode(text string) (size int64, code string, err error) {
+	text = bare(text)
+	if rest, ok := strings.CutPrefix(text, qrPrefix); ok {
+		digits, after, ok := strings.Cut(rest, "/")
+		if size, err = strconv.ParseInt(digits, 10, 64); !ok || err != nil || size < 0 {
+			return 0, "", ErrCode
+		}
+		text = after
+	}
+	if len(text) != 32 || strings.Trim(text, checkAlphabet) != "" {
+		return 0, "", ErrCode
+	}
+	return size, text, nil
+}
+
+// SameCode reports whether two codes are the same, however they are written.
+func SameCode(a, b string) bool { return bare(a) == bare(b) }
 
 // Foot is what stands at the bottom of every paper.
 type Foot struct {

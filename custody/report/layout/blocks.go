@@ -123,7 +123,7 @@ func (p *pages) table(t Table) {
 		}
 		p.cells(t, cells, widths, size)
 		p.grey(p.left, p.y+0.25, p.left+p.width, p.y+0.25)
-		p.y += 0.75
+		p.y += 0.5
 	}
 	p.y += 1
 }
@@ -266,7 +266,7 @@ func (p *pages) choice(c Choice) {
 }
 
 // signatureHeight is the height of a box to sign in.
-const signatureHeight = 27.0
+const signatureHeight = 22.0
 
 // signatures prints boxes beside each other, at most three in a row.
 func (p *pages) signatures(all Signatures) {

@@ -60,6 +60,9 @@ type Para struct {
 	Inset  bool // explains what stands above it
 }
 
+// Space sets what follows apart from what stands above it.
+type Space struct{}
+
 // Field is a value with its label.
 type Field struct {
 	Label, Value string
@@ -113,6 +116,7 @@ type Receipt struct {
 
 func (Heading) block()    {}
 func (Para) block()       {}
+func (Space) block()      {}
 func (Fields) block()     {}
 func (List) block()       {}
 func (Table) block()      {}

@@ -30,6 +30,7 @@ h2{font-size:10.5pt;margin:2.5mm 0 1.5mm;border-bottom:.15mm solid #000;break-af
 p{margin:0 0 .8mm}
 .strong{font-weight:bold}
 .inset{margin-left:4mm}
+.space{height:2mm}
 ul{margin:0 0 .8mm;padding-left:4mm;list-style:"– "}
 dl{display:grid;grid-template-columns:31% 1fr;column-gap:2mm;margin:0 0 .8mm}
 dt,dd{margin:0}
@@ -43,7 +44,7 @@ dt,dd{margin:0}
 .question{break-inside:avoid}
 .question li{list-style:"☐ "}
 .signatures{display:flex;gap:4mm;flex-wrap:wrap;margin:2mm 0;break-inside:avoid}
-.signatures div{border:.2mm solid #000;flex:1 1 30%;max-width:50%;height:27mm;padding:1mm 2mm;font-size:8pt;position:relative}
+.signatures div{border:.2mm solid #000;flex:1 1 30%;max-width:50%;height:22mm;padding:1mm 2mm;font-size:8pt;position:relative}
 .signatures small{position:absolute;left:2mm;bottom:1mm;font-size:6.5pt}
 .map{break-inside:avoid;font-size:8pt;margin:0 0 1.5mm}
 .map figcaption span{display:inline-block;margin-right:6mm}
@@ -57,14 +58,16 @@ dt,dd{margin:0}
 .foot .why{font-size:6pt}
 `
 
+// policy says that a paper that is opened in a browser runs nothing and asks nobody.
+const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">`
+
 // HTML sets the document as one HTML file without a script and without anything to
 // load: its pictures are in it.
 func (d Document) HTML() ([]byte, error) {
 	w := &web{colon: d.Foot.Colon}
 	w.b.WriteString("<!DOCTYPE html>\n")
 	w.f(`<html lang="%s"><head><meta charset="utf-8"><title>%s</title>`, d.Lang, d.Title)
-	// A paper that is opened in a browser runs nothing and asks nobody.
-	w.b.WriteString(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">`)
+	w.b.WriteString(policy)
 	w.b.WriteString("\n<style>" + style + "</style></head>\n<body><table class=\"frame\"><tbody><tr><td>\n")
 	if err := w.sender(d); err != nil {
 		return nil, err
@@ -157,6 +160,8 @@ func (w *web) set(b Block) error {
 			class += " inset"
 		}
 		w.f("<p class=\"%s\">%s</p>\n", strings.TrimSpace(class), b.Text)
+	case Space:
+		w.b.WriteString("<div class=\"space\"></div>\n")
 	case Fields:
 		w.b.WriteString("<dl>")
 		for _, f := range b {

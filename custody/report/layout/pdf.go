@@ -71,7 +71,6 @@ type pages struct {
 	doc         Document
 	left, width float64 // of the column that is being set
 	y           float64 // where the next block begins
-	foot        modules // the QR code of the foot
 }
 
 // need begins a new page unless h fits on this one. It reports whether it did.
@@ -103,24 +102,24 @@ func (p *pages) sender() error {
 		y += h + 2
 	}
 	p.use(bold, 11)
-	y = p.press.para(margin, y, leftWidth, p.doc.Sender.Name)
+	y = p.para(margin, y, leftWidth, p.doc.Sender.Name)
 	p.use(sans, 8)
 	for _, l := range p.doc.Sender.Lines {
-		y = p.press.para(margin, y, leftWidth, l)
+		y = p.para(margin, y, leftWidth, l)
 	}
 	right := pageTop
 	for _, m := range p.doc.Meta {
 		p.use(sans, 7)
-		right = p.press.para(pageWidth-margin-rightWidth, right, rightWidth, m.Label)
+		right = p.para(pageWidth-margin-rightWidth, right, rightWidth, m.Label)
 		p.use(bold, 8)
-		right = p.press.para(pageWidth-margin-rightWidth, right, rightWidth, m.Value) + 0.8
+		right = p.para(pageWidth-margin-rightWidth, right, rightWidth, m.Value) + 0.8
 	}
 	p.y = max(y, right) + 3
 	p.use(bold, sizeTitle)
-	p.y = p.press.para(margin, p.y, bodyWidth, p.doc.Title)
+	p.y = p.para(margin, p.y, bodyWidth, p.doc.Title)
 	if p.doc.Mark != "" {
 		p.use(sans, sizeBody)
-		p.y = p.press.para(margin, p.y, bodyWidth, p.doc.Mark)
+		p.y = p.para(margin, p.y, bodyWidth, p.doc.Mark)
 	}
 	p.pdf.SetDrawColor(0, 0, 0)
 	p.pdf.SetLineWidth(0.5)
@@ -136,8 +135,12 @@ func (p *pages) runningHead() {
 	if len(p.doc.Meta) > 0 {
 		number = p.doc.Meta[0].Value
 	}
-	room := bodyWidth - p.measure(p.letters.show(sans, number)) - 6
-	p.at(margin, pageTop-3, p.lines(p.doc.Sender.Name+" · "+p.doc.Title, room)[0])
+	room := bodyWidth - p.measure(p.letters.show(sans, number)) - 10
+	running := p.lines(p.doc.Title+" · "+p.doc.Sender.Name, room)
+	if len(running) > 1 {
+		running[0] += "…"
+	}
+	p.at(margin, pageTop-3, running[0])
 	p.right(pageWidth-margin, pageTop-3, number)
 	p.hair(margin, pageTop+0.6, pageWidth-margin, pageTop+0.6)
 	p.y = pageTop + 3.5
@@ -179,10 +182,10 @@ func (p *pages) feet() error {
 			if i < 2 {
 				wide -= 26 // the number of the page stands at the right
 			}
-			y = p.press.para(margin+indent, y, wide, field.Value)
+			y = p.para(margin+indent, y, wide, field.Value)
 		}
 		p.use(sans, sizeFoot-0.5)
-		p.press.para(margin, y+0.3, room, f.Why)
+		p.para(margin, y+0.3, room, f.Why)
 	}
 	return nil
 }
@@ -195,13 +198,13 @@ func (p *pages) notes() {
 			p.y += 3
 		}
 		p.need(p.height(n, bodyWidth))
-		p.y = p.press.para(margin, p.y, bodyWidth, n)
+		p.y = p.para(margin, p.y, bodyWidth, n)
 	}
 	if lacked := p.letters.said(); lacked != "" && p.doc.Foot.Lacks != nil {
 		text := p.doc.Foot.Lacks(lacked)
 		p.y += 2
 		p.need(p.height(text, bodyWidth))
-		p.y = p.press.para(margin, p.y, bodyWidth, text)
+		p.y = p.para(margin, p.y, bodyWidth, text)
 	}
 }
 
@@ -212,6 +215,8 @@ func (p *pages) set(b Block) error {
 		p.heading(b)
 	case Para:
 		p.running(b)
+	case Space:
+		p.y += 2
 	case Fields:
 		p.fields(b)
 	case List:

@@ -112,6 +112,8 @@ func (s *sheet) set(b Block) {
 		} else {
 			s.para(b.Text)
 		}
+	case Space:
+		s.blank()
 	case Fields:
 		for _, f := range b {
 			s.field(f.Label, f.Value)

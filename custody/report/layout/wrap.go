@@ -57,7 +57,7 @@ func split(word string, width float64, measure func(string) float64) (head, tail
 			break
 		}
 		end = next
-		if strings.ContainsRune(",-/.@_", r) {
+		if strings.ContainsRune(",-/.@_>", r) {
 			cut = next
 		}
 	}
