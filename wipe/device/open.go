@@ -45,6 +45,7 @@ type Device struct {
 	h      host
 	n      node
 	pass   passthrough
+	plain  bool   // it is only read, and may be a file
 	before before // tests only
 }
 
@@ -138,10 +139,20 @@ func sequence(f *os.File) (uint64, error) {
 	return 0, fmt.Errorf("ask for its sequence number: %w", errno)
 }
 
-// Still makes sure that the open device is there and is the one that was opened.
+// still makes sure that the open device is there and is the one that was opened.
 // It fails with [ErrVanished] or [ErrOther].
 func (d *Device) still() error {
 	return d.before.call(step{act: actCheck}, func() error {
+		if d.plain {
+			size, err := length(d.f)
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrVanished, err)
+			}
+			if size != d.id.Bytes {
+				return fmt.Errorf("it has %d bytes, not %d: %w", size, d.id.Bytes, ErrOther)
+			}
+			return nil
+		}
 		size, sector, err := geometry(d.f)
 		if err != nil || size == 0 {
 			return fmt.Errorf("%w: %w", ErrVanished, errors.Join(err))

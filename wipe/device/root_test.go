@@ -698,3 +698,50 @@ func TestToldToStop(t *testing.T) {
 	check(t, d.Close())
 	holdsStream(t, file, j)
 }
+
+// TestAnybodyCanCompareAgain: from the key alone, on the device or on a copy of it.
+func TestAnybodyCanCompareAgain(t *testing.T) {
+	dev, file := oldDisk(t, 9<<20+512)
+	d := hold(t, dev)
+	j := plan(t, d)
+	_, err := Run(t.Context(), d, j, options(&memory{}))
+	check(t, err)
+	check(t, d.Close())
+	size := j.Device.Bytes
+	for _, path := range []string{dev, file} {
+		var told int64
+		var mu sync.Mutex
+		facts, err := Reverify(t.Context(), path, j.StreamKey, size, func(n int64) { mu.Lock(); told += n; mu.Unlock() })
+		check(t, err)
+		if facts.Equal != size || !none(facts.Different) || !none(facts.Unreadable) || told != size {
+			t.Errorf("%s: %+v", path, facts)
+		}
+		_, err = Reverify(t.Context(), path, j.StreamKey, size+512, nil)
+		mustBe(t, err, ErrOther)
+		other := j.StreamKey
+		other[0] ^= 1
+		facts, err = Reverify(t.Context(), path, other, size, nil)
+		check(t, err)
+		if facts.Different.Bytes < size*99/100 {
+			t.Errorf("another key: %+v", facts)
+		}
+	}
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	check(t, err)
+	b := make([]byte, 3)
+	_, err = f.ReadAt(b, 5<<20+77)
+	check(t, err)
+	for i := range b {
+		b[i] ^= 0xFF
+	}
+	_, err = f.WriteAt(b, 5<<20+77)
+	check(t, err)
+	check(t, f.Close())
+	facts, err := Reverify(t.Context(), file, j.StreamKey, size, nil)
+	check(t, err)
+	if want := (Ranges{List: []wipe.Span{{Off: 5<<20 + 77, Len: 3}}, Bytes: 3}); !slices.Equal(facts.Different.List, want.List) || facts.Different.Bytes != 3 {
+		t.Errorf("%+v, want %+v", facts.Different, want)
+	}
+	_, err = Reverify(t.Context(), t.TempDir(), j.StreamKey, size, nil)
+	mustBe(t, err, ErrNotDevice)
+}

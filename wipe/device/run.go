@@ -144,7 +144,7 @@ func (r *run) fits() error {
 	case r.o.Journal == nil || r.o.Now == nil || r.o.After == nil:
 		return fmt.Errorf("no journal or no clock: %w", ErrJob)
 	case !j.Device.Same(r.d.id):
-		return fmt.Errorf("the job is for %s: %w", j.Device.Confirmation(), ErrOther)
+		return fmt.Errorf("%s is not the device of the job: %w", r.d.id.Name, ErrOther)
 	}
 	switch j.Stage {
 	case Planned, Sanitizing, Overwriting, Reading, Verified, Attested:
