@@ -124,6 +124,9 @@ func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]era
 	var work []erasing
 	begun := make(map[vault.ImageRef]bool)
 	for _, saved := range jobs {
+		if saved.Image == "" { // the wipe of a whole disk, which its own command finishes
+			continue
+		}
 		if only != "" && saved.Case != only {
 			continue
 		}

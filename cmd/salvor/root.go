@@ -129,7 +129,7 @@ has come, with a signed attest of what was proved.`,
 		}
 	}
 	add("setup", newInit(p), newKey(p), newVault(p), newOperator(p))
-	add("bench", newDevices(p), newIntake(p), newImage(p), newMap(p), newVerify(p), newRestore(p))
+	add("bench", newDevices(p), newIntake(p), newImage(p), newMap(p), newVerify(p), newRestore(p), newWipe(p), newReverify(p))
 	add("keep", newCases(p), newShow(p), newDue(p), newHold(p), newPurge(p))
 	add("record", newReport(p), newAudit(p))
 	root.AddCommand(newVersion(p))
