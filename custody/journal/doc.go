@@ -7,6 +7,7 @@
 //	.salvor/journal/B1/0000001041-<h>.note   one event, signed; h is the beginning of its leaf
 //	.salvor/journal/B1/checkpoint            the newest checkpoint that covers those files
 //	.salvor/private/<case>/B1-1041.<s>.age   the private part of an event, sealed; s names the recipients
+//	.salvor/attests/<id>.note                a signed statement of erasing
 //
 // A station writes events and checkpoints below its own name only, so that no
 // lock is needed across a network. Whatever stands in the tree may have been put

@@ -41,6 +41,7 @@ const (
 	requestsDir  = "requests"
 	eventsDir    = "journal"
 	privateDir   = "private"
+	attestsDir   = "attests"
 	checkpointIn = "checkpoint"
 	noteSuffix   = ".note"
 	ageSuffix    = ".age"
@@ -162,10 +163,12 @@ func (j *Journal) RemoveRequest(name string) error {
 // yet; nothing when it is not there.
 func (j *Journal) list(dir string) ([]Entry, error) {
 	entries, err := j.store.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.Is(err, ErrHostile):
+		return nil, j.Refuse("", dir, err)
+	case err != nil:
 		return nil, fmt.Errorf("journal of vault %s: %s: %w", j.vault, dir, err)
 	}
 	return slices.DeleteFunc(entries, func(e Entry) bool { return strings.HasPrefix(e.Name, tempPrefix) && !e.Dir }), nil
@@ -405,4 +408,27 @@ func (j *Journal) ErasePrivate(s Sealed) error {
 		return fmt.Errorf("journal of vault %s: %s: %w", j.vault, s.Name(), err)
 	}
 	return nil
+}
+
+// maxAttest is far above the largest attest.
+const maxAttest = 1 << 20
+
+// Attest returns the signed statement with that id, unchecked: the hash in its
+// attest.issued tells whether it is the one. fs.ErrNotExist when it is not there.
+func (j *Journal) Attest(id string) ([]byte, error) {
+	if err := custody.CheckID(id); err != nil {
+		return nil, err
+	}
+	return j.read("", cardFile(attestsDir, id), maxAttest)
+}
+
+// WriteAttest writes a signed statement, before the event that speaks of it.
+func (j *Journal) WriteAttest(id string, msg []byte) error {
+	if err := custody.CheckID(id); err != nil {
+		return err
+	}
+	if len(msg) > maxAttest {
+		return fmt.Errorf("attest %s: %w", id, ErrTooLarge)
+	}
+	return j.put(attestsDir, cardFile(attestsDir, id), msg)
 }

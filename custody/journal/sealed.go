@@ -38,6 +38,9 @@ type Recipients struct {
 // whom it knows.
 func (r Recipients) Set() string { return r.set }
 
+// Age returns the recipients as age takes them.
+func (r Recipients) Age() []age.Recipient { return slices.Clone(r.list) }
+
 // NewRecipients reads recipients as station.enrolled and key.added hold them,
 // in any order. It returns custody.ErrPayload for one that cannot be read.
 func NewRecipients(texts []string) (Recipients, error) {

@@ -93,6 +93,7 @@ type appending struct {
 	ts     custody.Time
 	log    *stationLog
 	n      int64 // events of all stations in the ledger
+	heads  map[string]custody.Head
 	shop   *touched[custody.Shop]
 	cases  map[custody.CaseNo]*touched[custody.Case]
 	events []custody.Event
@@ -112,6 +113,9 @@ func (l *Ledger) begin(ctx context.Context, tx queryer, op string) (*appending, 
 	}
 	a := &appending{l: l, tx: tx, op: op, ts: l.timestamp(), log: log, cases: make(map[custody.CaseNo]*touched[custody.Case])}
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM events`).Scan(&a.n); err != nil {
+		return nil, err
+	}
+	if a.heads, err = l.heads(ctx, tx); err != nil {
 		return nil, err
 	}
 	events, err := shopEvents(ctx, tx)
@@ -141,7 +145,7 @@ func (a *appending) record(ctx context.Context, e Entry, pub custody.Payload) er
 	}
 	event := custody.Event{
 		ID: id.String(), Station: a.l.station.Name(), Seq: a.log.size + 1, Prev: a.log.leaf, TS: a.ts,
-		Case: e.Case, Item: e.Item, Op: a.op, Pub: pub,
+		Case: e.Case, Item: e.Item, Op: a.op, Pub: pub, Heads: a.heads,
 	}
 	t, err := a.touch(ctx, e.Case)
 	if err != nil {
@@ -223,9 +227,9 @@ func (a *appending) allow(ctx context.Context, t *touched[custody.Case], e custo
 
 // store signs the event and writes it, with its leaf in the tree.
 func (a *appending) store(ctx context.Context, e custody.Event, text []byte) error {
-	msg, err := a.l.station.SignNote(string(text))
+	msg, err := a.sign(e, text)
 	if err != nil {
-		return fmt.Errorf("sign event: %w", err)
+		return err
 	}
 	if len(msg) > custody.MaxEventBytes {
 		return fmt.Errorf("%s: %w: larger than %d bytes", e.Type(), custody.ErrEvent, custody.MaxEventBytes)

@@ -16,7 +16,7 @@ import (
 const applicationID = 0x53414C56
 
 // schemaVersion is the version of the schema in schema/, kept in user_version.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // busyMilliseconds is how long a command waits for another one to finish its
 // transaction.
@@ -53,6 +53,19 @@ func newConnector(path string) (connector, error) {
 	}
 	u := url.URL{Scheme: "file", Path: abs}
 	return connector{fmt.Sprintf("%s?mode=rw&_txlock=immediate&_busy_timeout=%d", u.String(), busyMilliseconds)}, nil
+}
+
+// plainConnector opens a copy only to read it, without the pragmas of a ledger,
+// some of which would write.
+type plainConnector connector
+
+// Driver implements driver.Connector.
+func (c plainConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+// Connect implements driver.Connector.
+func (c plainConnector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.Driver().Open(c.dsn)
+	return conn, sqlError(err)
 }
 
 // Driver implements driver.Connector.

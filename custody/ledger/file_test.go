@@ -84,7 +84,7 @@ func TestForeignAndNewerFilesAreRefused(t *testing.T) {
 	}{
 		"another program's":  {`PRAGMA application_id = 1`, ErrForeign},
 		"no program's":       {`PRAGMA application_id = 0`, ErrForeign},
-		"a newer salvor's":   {`PRAGMA user_version = 2`, ErrNewer},
+		"a newer salvor's":   {`PRAGMA user_version = 3`, ErrNewer},
 		"without version":    {`PRAGMA user_version = 0`, ErrForeign},
 		"without owner":      {`DROP TABLE self`, ErrCorrupt},
 		"with an empty self": {`DROP TABLE self; CREATE TABLE self (shop, station, verifier)`, ErrCorrupt},

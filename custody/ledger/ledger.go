@@ -12,13 +12,22 @@ import (
 	"path/filepath"
 	"time"
 
+	"filippo.io/age"
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/sys/unix"
 
 	"salvor/custody"
+	"salvor/custody/journal"
 )
 
-//go:embed schema/1.sql
-var schema string
+// A new ledger gets the versions of the schema one after the other, as an old
+// one did, so that both are the same to the letter.
+var (
+	//go:embed schema/1.sql
+	schema1 string
+	//go:embed schema/2.sql
+	schema2 string
+)
 
 // quickCheckLimit is the largest file that Open reads through. A larger ledger
 // would make every command wait; it is read through by Audit, which every purge
@@ -34,7 +43,13 @@ type Ledger struct {
 	now     func() time.Time
 	rand    io.Reader
 
-	wipeJournal func(path string) error // a test puts a failing one here
+	operator note.Signer    // signs as well what an operator records; nil without
+	trust    []journal.Card // stations whose codes a person has compared, while a ledger is rebuilt
+	// identities open private parts that are sealed to the shop and not to this
+	// station, while a ledger is rebuilt.
+	identities []age.Identity
+
+	wipeFile func(path string) error // a test puts a failing one here
 }
 
 // Create makes the ledger of a new station and opens it. It holds no event yet.
@@ -90,7 +105,7 @@ func fill(ctx context.Context, path string, st Station, now func() time.Time) (e
 			return ErrExists
 		}
 		head := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;\n", applicationID, schemaVersion)
-		if _, err := tx.ExecContext(ctx, head+schema); err != nil {
+		if _, err := tx.ExecContext(ctx, head+schema1+schema2); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO self (one, shop, station, verifier) VALUES (1, ?, ?, ?)`,
@@ -133,6 +148,9 @@ func open(ctx context.Context, path string, st Station, now func() time.Time) (*
 	if err := l.recognise(ctx, info.Size()); err != nil {
 		return nil, errors.Join(err, l.db.Close())
 	}
+	if err := l.migrate(ctx); err != nil {
+		return nil, errors.Join(err, l.db.Close())
+	}
 	if err := l.wipeAgain(ctx); err != nil {
 		return nil, errors.Join(err, l.db.Close())
 	}
@@ -151,7 +169,7 @@ func connect(path string, st Station, now func() time.Time) (*Ledger, error) {
 	// One connection: SQLite has one writer, and whoever reads beside it in the
 	// same process then waits for its turn instead of for a busy timeout.
 	db.SetMaxOpenConns(1)
-	return &Ledger{db: db, path: path, station: st, now: now, rand: rand.Reader, wipeJournal: wipeJournal}, nil
+	return &Ledger{db: db, path: path, station: st, now: now, rand: rand.Reader, wipeFile: wipeFile}, nil
 }
 
 // recognise refuses a file that is no ledger of this station and this version.

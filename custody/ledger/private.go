@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -94,6 +95,15 @@ func sealPrivate(nonce [custody.NonceSize]byte, text []byte) []byte {
 // openPrivate reads the stored private part of an event of type t and checks it
 // against the commitment in that event.
 func openPrivate(t custody.Type, commit custody.Hash, body []byte) (map[string]string, error) {
+	text, err := boundText(commit, body)
+	if err != nil {
+		return nil, err
+	}
+	return custody.DecodePrivate(t, text)
+}
+
+// boundText returns the text of a stored private part, which the commitment binds.
+func boundText(commit custody.Hash, body []byte) ([]byte, error) {
 	if len(body) < privatePadding+custody.NonceSize || !zero(body[:privatePadding]) {
 		return nil, custody.ErrPrivate
 	}
@@ -101,10 +111,11 @@ func openPrivate(t custody.Type, commit custody.Hash, body []byte) (map[string]s
 	if custody.Commit(nonce, text) != commit {
 		return nil, custody.ErrPrivate
 	}
-	return custody.DecodePrivate(t, text)
+	return text, nil
 }
 
-func zero(p []byte) bool { return !slices.ContainsFunc(p, func(b byte) bool { return b != 0 }) }
+// zero compares a text with itself one byte on: the fastest way there is.
+func zero(p []byte) bool { return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1]) }
 
 func insertPrivate(ctx context.Context, tx queryer, n int64, nonce [custody.NonceSize]byte, text []byte) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO private (event, body) VALUES (?, ?)`, n, sealPrivate(nonce, text))
@@ -202,7 +213,7 @@ func (l *Ledger) alone(ctx context.Context, do func(conn *sql.Conn) error) (err 
 // wipe wipes the journal after a write by the same connection, and forgets
 // that this was to be done.
 func (l *Ledger) wipe(ctx context.Context, conn *sql.Conn) error {
-	if err := l.wipeJournal(l.path + "-journal"); err != nil {
+	if err := l.wipeFile(l.path + "-journal"); err != nil {
 		return fmt.Errorf("erased, but the journal may still hold copies: %w", err)
 	}
 	_, err := conn.ExecContext(ctx, `DELETE FROM wipes`)
@@ -268,16 +279,23 @@ func (l *Ledger) deletePrivate(ctx context.Context, tx *sql.Tx, op string, no cu
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO wipes (one) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM wipes)`); err != nil {
+	if err := rememberWipe(ctx, tx); err != nil {
 		return err
 	}
 	return a.finish(ctx)
 }
 
-// wipeJournal overwrites the rollback journal with zeros, in place, and makes
-// that durable. Its transaction is committed and nobody else can begin one, so
-// nothing in it is needed: a journal of zeros is an ended one.
-func wipeJournal(path string) (err error) {
+// rememberWipe notes that the rollback journal is to be wiped after this
+// transaction.
+func rememberWipe(ctx context.Context, tx queryer) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO wipes (one) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM wipes)`)
+	return sqlError(err)
+}
+
+// wipeFile overwrites a file with zeros, in place, and makes that durable. Of the
+// rollback journal nothing is needed any more: its transaction is committed and
+// nobody else can begin one, and a journal of zeros is an ended one.
+func wipeFile(path string) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -91,7 +91,7 @@ func TestErasedPrivatePartsAreGoneFromTheFile(t *testing.T) {
 func TestUnfinishedWipeIsMadeUpForAtTheNextOpen(t *testing.T) {
 	s := newShopfloor(t)
 	no := s.opened(t, 1, 3)
-	s.wipeJournal = func(string) error { return unix.EIO }
+	s.wipeFile = func(string) error { return unix.EIO }
 	if err := s.ErasePrivate(t.Context(), testOp, no); !errors.Is(err, unix.EIO) {
 		t.Fatalf("got %v", err)
 	}

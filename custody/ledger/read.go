@@ -56,8 +56,15 @@ func queryEvents(ctx context.Context, q queryer, query string, args ...any) ([]c
 	return events, err
 }
 
+// caseEvents returns the events of a case, those among them that a cloned station
+// has signed for places that are taken: a hold counts on whatever side it stands.
 func caseEvents(ctx context.Context, q queryer, no custody.CaseNo) ([]custody.Event, error) {
-	return queryEvents(ctx, q, `SELECT `+eventColumns+` FROM events WHERE case_no = ? ORDER BY n`, string(no))
+	events, err := queryEvents(ctx, q, `SELECT `+eventColumns+` FROM events WHERE case_no = ? ORDER BY n`, string(no))
+	if err != nil {
+		return nil, err
+	}
+	forks, err := queryEvents(ctx, q, `SELECT station, seq, leaf, note FROM forks WHERE case_no = ? ORDER BY n`, string(no))
+	return append(events, forks...), err
 }
 
 // shopEvents returns the events of the shop; of the heartbeats, which are many,

@@ -107,4 +107,3 @@ type Published struct {
 	// that they are safe.
 	Late []string
 }
-

@@ -30,22 +30,19 @@ func newLog(ctx context.Context, tx queryer, st Station) (*stationLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	var last int64
-	var leaf []byte
-	err = tx.QueryRowContext(ctx, `SELECT seq, leaf FROM events WHERE station = ? ORDER BY seq DESC LIMIT 1`,
-		st.Name()).Scan(&last, &leaf)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, sqlError(err)
+	last, leaf, err := logEnd(ctx, tx, st.Name())
+	if err != nil {
+		return nil, err
 	}
 	if last != cp.Size {
 		return nil, fmt.Errorf("%w: the checkpoint counts %d events, the log %d", ErrCorrupt, cp.Size, last)
 	}
 	log.size = cp.Size
-	root, err := tlog.TreeHash(cp.Size, log.reader(ctx))
+	root, err := rootAt(ctx, tx, st.Name(), cp.Size)
 	if err != nil {
 		return nil, err
 	}
-	if custody.Hash(root) != cp.Root {
+	if root != cp.Root {
 		return nil, fmt.Errorf("%w: the tree is not the one that was signed", ErrCorrupt)
 	}
 	if log.size == 0 {
@@ -55,7 +52,7 @@ func newLog(ctx context.Context, tx queryer, st Station) (*stationLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if log.leaf = custody.Hash(stored[0]); string(leaf) != string(log.leaf[:]) {
+	if log.leaf = custody.Hash(stored[0]); leaf != log.leaf {
 		return nil, fmt.Errorf("%w: the last event is not the one that was signed", ErrCorrupt)
 	}
 	return log, nil
@@ -81,11 +78,11 @@ func (log *stationLog) add(ctx context.Context, leaf custody.Hash) error {
 
 // checkpoint signs the log as it is now.
 func (log *stationLog) checkpoint(ctx context.Context) error {
-	root, err := tlog.TreeHash(log.size, log.reader(ctx))
+	root, err := rootAt(ctx, log.tx, log.station.Name(), log.size)
 	if err != nil {
 		return err
 	}
-	cp := custody.Checkpoint{Origin: log.station.Origin(), Size: log.size, Root: custody.Hash(root)}
+	cp := custody.Checkpoint{Origin: log.station.Origin(), Size: log.size, Root: root}
 	msg, err := log.station.SignNote(cp.Text())
 	if err != nil {
 		return fmt.Errorf("sign checkpoint: %w", err)
@@ -99,11 +96,16 @@ func (log *stationLog) checkpoint(ctx context.Context) error {
 }
 
 func (log *stationLog) reader(ctx context.Context) tlog.HashReaderFunc {
+	return treeReader(ctx, log.tx, log.station.Name())
+}
+
+// treeReader reads the stored tree of a station's log.
+func treeReader(ctx context.Context, q queryer, station string) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		hashes := make([]tlog.Hash, len(indexes))
 		for k, i := range indexes {
 			var h []byte
-			err := log.tx.QueryRowContext(ctx, `SELECT hash FROM tree WHERE station = ? AND i = ?`, log.station.Name(), i).Scan(&h)
+			err := q.QueryRowContext(ctx, `SELECT hash FROM tree WHERE station = ? AND i = ?`, station, i).Scan(&h)
 			if errors.Is(err, sql.ErrNoRows) || err == nil && len(h) != tlog.HashSize {
 				return nil, fmt.Errorf("%w: hash %d of the tree is missing", ErrCorrupt, i)
 			}
@@ -114,6 +116,29 @@ func (log *stationLog) reader(ctx context.Context) tlog.HashReaderFunc {
 		}
 		return hashes, nil
 	}
+}
+
+// rootAt returns the root of a station's tree when its log held size events.
+func rootAt(ctx context.Context, q queryer, station string, size int64) (custody.Hash, error) {
+	root, err := tlog.TreeHash(size, treeReader(ctx, q, station))
+	return custody.Hash(root), err
+}
+
+// logEnd returns how many events of a station the ledger holds, and the leaf of
+// the last.
+func logEnd(ctx context.Context, q queryer, station string) (size int64, leaf custody.Hash, err error) {
+	var h []byte
+	err = q.QueryRowContext(ctx, `SELECT seq, leaf FROM events WHERE station = ? ORDER BY seq DESC LIMIT 1`, station).Scan(&size, &h)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, custody.Hash{}, nil
+	}
+	if err == nil && len(h) != len(leaf) {
+		err = ErrCorrupt
+	}
+	if err != nil {
+		return 0, custody.Hash{}, sqlError(err)
+	}
+	return size, custody.Hash(h), nil
 }
 
 // readCheckpoint returns the station's own newest checkpoint and the note that
