@@ -139,6 +139,7 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 		if job, err = device.Plan(d, typed, plan, rand.Reader); err != nil {
 			return refusedDevice(err)
 		}
+		job.Ref = string(w.c)
 		if err := w.Save(ctx, job); err != nil {
 			return err
 		}
@@ -254,7 +255,7 @@ func (w *wiping) Save(ctx context.Context, job *device.Job) error {
 	if err != nil {
 		return err
 	}
-	return w.ledger.SaveJob(ctx, job.ID, w.c, "", body)
+	return w.ledger.SaveJob(ctx, job.ID, "", "", body) // of no case: a hold and a purge ask for those
 }
 
 // foresee is the dry run.

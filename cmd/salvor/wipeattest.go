@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
 	"salvor/custody/ledger"
 	"salvor/custody/report"
 	"salvor/wipe"
@@ -28,7 +29,7 @@ func (w *wiping) finish(ctx context.Context, job *device.Job, evidence device.Ev
 		return err
 	}
 	if w.o.out != "" {
-		if err := writePaper(w.o.out, signed, false); err != nil {
+		if err := writePaper(w.o.out, signed, false, func() error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -72,7 +73,7 @@ func (w *wiping) sign(ctx context.Context, job *device.Job, e device.Evidence, v
 		return nil, err
 	}
 	a := report.DeviceAttest{
-		V: 1, Kind: report.KindDevice, ID: job.ID, Shop: w.keys.Shop(), Station: w.keys.Name(), Issued: w.now(), Case: string(w.c),
+		V: 1, Kind: report.KindDevice, ID: job.ID, Shop: w.keys.Shop(), Station: w.keys.Name(), Issued: w.now(), Case: job.Ref,
 		Device: deviceFacts(e), Class: string(v.Class), Virtual: v.OnVirtual, Reasons: v.Reasons,
 		Technique: report.TechniqueDevice, Passes: max(1, job.Passes), StreamKey: string(key), Tool: "salvor", Version: version,
 		Started: job.Begun, Ended: job.Ended, Resumed: job.Resumed,
@@ -90,7 +91,7 @@ func (w *wiping) sign(ctx context.Context, job *device.Job, e device.Evidence, v
 	if err != nil {
 		return nil, err
 	}
-	return signed, w.ledger.SaveAttest(ctx, job.ID, w.c, "", signed)
+	return signed, w.ledger.SaveAttest(ctx, job.ID, custody.CaseNo(job.Ref), "", signed)
 }
 
 func deviceFacts(e device.Evidence) report.DeviceFacts {

@@ -38,6 +38,7 @@ type Job struct {
 	Ended     time.Time `json:"ended,omitzero"` // end of the reading back, UTC
 
 	Device Identity `json:"device"`
+	Ref    string   `json:"ref,omitempty"` // the caller's own: the number of a case
 	// ByName: the device has no serial number of its own, so that it was confirmed by
 	// its kernel name and size.
 	ByName  bool `json:"by_name,omitempty"`
