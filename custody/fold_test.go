@@ -1,8 +1,10 @@
 package custody
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -31,10 +33,18 @@ type teller struct {
 // tell records an event as a station would: it names the events of the case
 // that it knows and that no other names.
 func (h *history) tell(s *teller, at time.Time, no CaseNo, p Payload) Event {
+	item := ""
+	if p.Type().ofItem() {
+		item = "1"
+	}
+	return h.tellAs(s, at, no, item, "op-7f3a", p)
+}
+
+func (h *history) tellAs(s *teller, at time.Time, no CaseNo, item, op string, p Payload) Event {
 	s.seq++
 	e := Event{
 		ID: "01KB0F4VY9V3QK3Y8M6T2R7W5Z", Station: s.name, Seq: s.seq, Prev: s.last, TS: At(at.Add(s.skew)),
-		Case: no, Op: "op-7f3a", Pub: p,
+		Case: no, Item: item, Op: op, Pub: p,
 	}
 	if no != "" {
 		e.CaseHeads = FoldCase(no, s.known).Heads
@@ -55,6 +65,8 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 	image := rapid.SampledFrom([]string{"image-01", "image-02"}).Draw(t, "image")
 	hold := rapid.SampledFrom([]string{"h1", "h2", "h3"}).Draw(t, "hold")
 	days := rapid.IntRange(0, 360).Draw(t, "days")
+	copied := rapid.SampledFrom([]string{"c1", "c2", "T1/3"}).Draw(t, "copy")
+	op := rapid.SampledFrom([]string{"op-0001", "op-0002"}).Draw(t, "taker")
 	keep, _ := ParseKeep("90d")
 	media := rapid.SampledFrom([]MediaClass{MediaRaw, MediaLogical, MediaNotAssured, MediaFailed}).Draw(t, "media")
 	keys := rapid.SampledFrom([]KeyClass{KeysComplete, KeysPartial, KeysNone}).Draw(t, "keys")
@@ -71,6 +83,7 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 		ImageVerified{image, VerifyMedia, true, 11, 12},
 		DataOpened{Image: image, Use: UseRestore},
 		DataRestored{Image: image, Target: TargetDevice, Bytes: 13, Unread: 14},
+		DataRestored{Image: image, Target: TargetDevice, Bytes: 13, Unread: 14, Export: Export{Copy: "c1"}},
 		DeadlineSet{At(at.AddDate(0, 0, days)), keep},
 		DeadlineShortened{At(at.AddDate(0, 0, days))},
 		HoldAdded{hold, HoldLegal, "2027-01-01"},
@@ -82,7 +95,46 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 		PaperPrinted{PaperCustody, FormatPDF, German},
 		PrivateErased{[]Ref{{"T1", 3}, {"T1", int64(4 + days)}}},
 		CaseClosed{},
+		CustomerConfirmed{ConfirmedMail, At(at.AddDate(0, 0, days))},
+		DataExtracted{image, TargetFile, 1, 2, 0, Export{"c2", days%2 == 0, days%3 == 0, days%5 == 0}},
+		DataReturned{Copy: copied, Medium: MediumSold, To: RecipientOwner, Checked: CheckedCode},
+		CopyErased{Copy: copied, Media: media},
+		CopyErased{Item: "1", Media: media},
+		Offered{hold, op, "op-0003", TransferImaging, SealIntact},
+		Accepted{"op-0003", op, TransferImaging, SealBroken, "L-03", hold},
+		Accepted{"op-0003", op, TransferShift, SealNone, "", ""},
+		PlaceChanged{fmt.Sprintf("L-%02d", days)},
+		SealApplied{hold},
+		SealChecked{hold, SealIntact},
+		SentExternal{"lab", ServiceRecovery, CarrierPost, SealIntact, "2027-01-01"},
+		BackExternal{"lab", CarrierPost, SealOpened, "L-01"},
+		ItemReturned{RecipientOwner, CheckedCode, SealIntact},
+		MediumDestroyed{Kind: CopyItem, Item: "1", Method: DestroyDrill, Date: "2026-11-21", Witness: op},
+		MediumDestroyed{Kind: CopyImage, Image: image, Method: DestroyDrill, Date: "2026-11-21", Witness: op},
+		PurgeProposed{hold, []string{image}, At(at)},
+		PurgeValidated{hold},
+		EventCorrected{Ref{"T1", int64(1 + days%4)}, []string{FieldPhone}},
+		drawRegister(t, at),
 	}).Draw(t, "payload")
+}
+
+// drawRegister draws what could be recorded in a register of requests or
+// incidents.
+func drawRegister(t *rapid.T, at time.Time) Payload {
+	id := rapid.SampledFrom([]string{"x1", "x2"}).Draw(t, "id")
+	told := At(at.Add(time.Duration(rapid.IntRange(-99, 99).Draw(t, "told")) * time.Hour))
+	risk := rapid.SampledFrom([]Risk{RiskNone, RiskSome, RiskHigh}).Draw(t, "risk")
+	return rapid.SampledFrom([]Payload{
+		RequestReceived{id, RequestAccess, At(at), At(at.Add(24 * time.Hour))},
+		RequestExtended{id, told, At(told.Add(48 * time.Hour)), ExtensionMany},
+		RequestAnswered{id, told, OutcomeGranted, ""},
+		IncidentOpened{Incident: id, Kind: IncidentLost, Aware: told, Role: RoleController, AuthorityDue: At(told.Add(time.Hour)), Cases: []CaseNo{oneCase}},
+		IncidentAssessed{id, risk, 1, 2, []CaseNo{oneCase, "T1-2026-0002"}},
+		IncidentControllerNotified{id, told, ""},
+		IncidentAuthorityNotified{id, told, DelayFacts},
+		IncidentSubjectsNotified{id, told, ToldMail, 3},
+		IncidentClosed{Incident: id, Delay: DelayAbsence},
+	}).Draw(t, "register")
 }
 
 // drawShop draws what could be recorded about the shop.
@@ -99,6 +151,19 @@ func drawShop(t *rapid.T) Payload {
 		OperatorTrained{op, date},
 		OperatorEnded{op, date},
 		Heartbeat{},
+		StationRetired{"T1", int64(len(date)) + int64(date[3]), EndLost},
+		PolicySet{PolicyKeep, "60d", date},
+		PolicySet{PolicyKeep, "30d", date},
+		ProcessorAdded{Processor: "lab", Services: []Service{ServiceRepair}, Contract: "C-" + string(date), From: date, Country: "BE"},
+		ProcessorEnded{"lab", date},
+		OperatorKeyAdded{op, "k1", KeyAgent, "salvor-op/x/" + op + "+0a1b2c3d+AZxxxx"},
+		OperatorKeyEnded{op, "k1", At(mustTime(string(date) + "T00:00:00Z")), EndLost},
+		BackupMade{Hash{1}, 1, 2, BackupVault},
+		SelftestPassed{"v1", 1, 2},
+		MediumDestroyed{Kind: CopyVault, Store: "v1", Method: DestroyShred, Date: date, Witness: op},
+		EventCorrected{Ref{"T1", 1}, []string{FieldName}},
+		PrivateErased{[]Ref{{"T1", 1}}},
+		drawRegister(t, mustTime("2026-11-21T18:05:12Z")),
 	}).Draw(t, "shop payload")
 }
 
@@ -142,6 +207,32 @@ func shuffled(t *rapid.T, events []Event) []Event {
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 1))
 	r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
+}
+
+// histories is how many random histories are folded; 10000 before a release.
+var histories = flag.Int("histories", 500, "random histories to fold in 20 arrival orders each")
+
+func TestHistoriesInEveryOrderGiveOneState(t *testing.T) {
+	draw := rapid.Custom(drawHistory)
+	for n := range *histories {
+		h := draw.Example(n)
+		wantCase, wantShop := FoldCase(oneCase, h.all), FoldShop(h.all)
+		r := rand.New(rand.NewPCG(uint64(n), 2))
+		for range 20 {
+			events := slices.Clone(h.all)
+			for range r.IntN(6) {
+				events = append(events, h.all[r.IntN(len(h.all))])
+			}
+			r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+			// cmp.Diff says what differs, and is slow: only then.
+			if got := FoldCase(oneCase, events); !reflect.DeepEqual(got, wantCase) {
+				t.Fatalf("history %d: another order, another case: %s", n, cmp.Diff(wantCase, got))
+			}
+			if got := FoldShop(events); !reflect.DeepEqual(got, wantShop) {
+				t.Fatalf("history %d: another order, another shop: %s", n, cmp.Diff(wantShop, got))
+			}
+		}
+	}
 }
 
 func TestFoldDependsOnTheSetOfEventsAlone(t *testing.T) {
@@ -195,6 +286,12 @@ func TestMoreEventsNeverLoosenACase(t *testing.T) {
 				}
 				if b.State == ImageIsErasing && n.State != ImageIsErased && n.State != ImageIsErasing && n.EraseFailed != StepPlanned {
 					t.Fatalf("image %s was being erased and is %q", b.Name, n.State)
+				}
+			}
+			for _, b := range before.Inventory() {
+				k := slices.IndexFunc(now.Inventory(), func(c Copy) bool { return c.Kind == b.Kind && c.Name == b.Name && c.Image == b.Image })
+				if k >= 0 && !b.End.Open() && b.End.Fate != CopyVoid && now.Inventory()[k].End.Open() {
+					t.Fatalf("%s %s had ended and is there again", b.Kind, b.Name)
 				}
 			}
 			for _, b := range before.Holds {
