@@ -47,22 +47,10 @@ func stateOf(s mapfile.Status) state {
 // account is what it cost to take sectors out of a state.
 type account struct {
 	spent  float64         // seconds, for good reads as if at the outer edge
-	failed float64         // seconds, for failures
+	failed float64         // seconds, for failures, but for the excess of those that hung
 	fails  float64         // failures
 	left   float64         // sectors that are in it no more
 	became [states]float64 // of them
-}
-
-// fade makes the account forget half of what it knows once it knows much of n failures,
-// so that it follows what is being read now: the easy sectors are read first.
-func (a *account) fade(n float64) {
-	if a.fails < n {
-		return
-	}
-	a.spent, a.failed, a.fails, a.left = a.spent/2, a.failed/2, a.fails/2, a.left/2
-	for i := range a.became {
-		a.became[i] /= 2
-	}
 }
 
 // forecast is what a strategy has learned of costs.
@@ -75,6 +63,9 @@ type forecast struct {
 	reach    int64                 // how far the sweep has come
 	left     int64                 // sectors that failed alone and are left for another run
 	reads    int64                 // answered
+	settled  int64                 // sectors that reads have made rescued or bad
+	hangs    float64               // failures that took far longer than a bad sector does
+	hung     float64               // seconds that they took too long
 
 	// Between the first failure of a bad run and its last: sectors read well, and failures.
 	insideGood, insideBad float64
@@ -170,6 +161,9 @@ func (s *Strategy) spend(r Read, res Result, was state, took time.Duration, ours
 		for to, n := range f.moved[from] {
 			f.accounts[from].left += float64(n)
 			f.accounts[from].became[to] += float64(n)
+			if state(to) == isRescued || state(to) == isBad {
+				f.settled += n
+			}
 			if state(from) == isSlow {
 				f.slow = max(f.slow-n, 0)
 			}
@@ -188,15 +182,13 @@ func (s *Strategy) spend(r Read, res Result, was state, took time.Duration, ours
 		a.spent += took.Seconds() * s.speed(float64(r.First))
 		return
 	}
-	a.failed += took.Seconds()
-	a.fails++
-	if was == isTrim || was == isScrape {
-		a.fade(fadeFrom)
+	a.failed += min(took.Seconds(), hungFrom)
+	if over := took.Seconds() - hungFrom; over > 0 {
+		f.hangs++
+		f.hung += over
 	}
+	a.fails++
 }
-
-// fadeFrom is how many failures an account knows of at most.
-const fadeFrom = 600
 
 // speed is how fast a place reads, as a part of the speed at the outer edge. Disks turn
 // at one speed, and their inner tracks are about half as long as the outer ones.
@@ -320,10 +312,14 @@ type estimate struct {
 	good, goodSpread float64
 	slow, slowSpread float64
 	bad, badSpread   float64
+
+	hangs, hangsSpread float64 // how many are to come, and the standard deviation
+	hang               float64 // seconds for each
 }
 
 func (e estimate) at(z float64) time.Duration {
-	sec := e.good*math.Exp(z*e.goodSpread) + e.slow*math.Exp(z*e.slowSpread) + e.bad*math.Exp(z*e.badSpread)
+	sec := e.hang * max(e.hangs+z*e.hangsSpread, 0)
+	sec += e.good*math.Exp(z*e.goodSpread) + e.slow*math.Exp(z*e.slowSpread) + e.bad*math.Exp(z*e.badSpread)
 	return time.Duration(min(sec, 1e9) * float64(time.Second)) // 30 years are enough
 }
 
@@ -380,9 +376,16 @@ func (s *Strategy) estimate() (estimate, bool) {
 		e.bad += float64(n) * again
 	}
 	know := f.holes.n + f.inners.n
-	e.goodSpread, e.slowSpread = 0.12, 0.4
+	e.goodSpread, e.slowSpread = 0.15, 0.7
+	// A disk hangs wherever, or in so many of its failures, as often as it did.
+	if f.hangs > 0 {
+		e.hang = f.hung / f.hangs
+		e.hangs = f.hangs / float64(f.settled+1) * (rest[isUntried] + slow + rest[isTrim] + rest[isScrape])
+		e.hangs = max(e.hangs, f.hangs/max(f.failures(), 1)*e.bad/failure)
+		e.hangsSpread = math.Sqrt(e.hangs + e.hangs*e.hangs/f.hangs)
+	}
 	// Where nearly all is bad there is little to be wrong about.
-	usual := 0.12 + 0.35*(1-min(e.bad/failure*grain/(rest[isTrim]+rest[isScrape]+1), 1))
+	usual := 0.12 + 0.55*(1-min(e.bad/failure*grain/(rest[isTrim]+rest[isScrape]+1), 1))
 	e.badSpread = math.Sqrt(usual*usual + 1.2*1.2/(1+know/10))
 	return e, true
 }
@@ -392,15 +395,25 @@ const (
 	priorShare = 0.04
 	// holeShare is what part of a hole at least is thought to be bad.
 	holeShare = 0.15
+	// hungFrom is how many seconds a failure takes at most that is none of a bad sector alone.
+	hungFrom = 15
 	// unseen is how many failures are thought to be met besides those that were.
 	unseen = 1
 )
 
-// failureCost is what a failure costs, in seconds.
+// failures is how many there were.
+func (f *forecast) failures() (n float64) {
+	for _, a := range f.accounts {
+		n += a.fails
+	}
+	return n
+}
+
+// failureCost is what a failure costs in a bad run, in seconds. A source may hang anywhere.
 func (s *Strategy) failureCost() float64 {
-	spent, n := 3*firstCost, 3.0
+	spent, n := 3*firstCost, 3+s.cost.failures()
 	for _, a := range s.cost.accounts {
-		spent, n = spent+a.failed, n+a.fails
+		spent += a.failed
 	}
 	return spent / n
 }

@@ -47,6 +47,15 @@ const (
 	hangOdds = 200              // one bad sector in so many hangs, on a disk that hangs
 	hangCost = 90 * time.Second // until the disk is gone
 	backCost = 10 * time.Second // until it is back under another name
+
+	sickOdds   = 20              // one failure in so many makes a sick disk slow, until it is reopened
+	reopenCost = 3 * time.Second // to close and open it
+
+	freezeEach = 2000    // flash freezes in one of so many pieces of freezeSize
+	freezeSize = 1 << 20 // bytes
+	flashRate  = 500e6   // bytes per second
+	flashWait  = 80 * time.Microsecond
+	flashFail  = 50 * time.Millisecond // a bad page, with the controller's own retries
 )
 
 // errMedium and errHang are what a simulated disk says.
@@ -68,6 +77,8 @@ type Disk struct {
 	hangs bool   // some bad sectors hang
 	sense bool   // names the failing sector, and delivers what is before it
 	fatal time.Duration
+	sick  bool // a failure may make it slow everywhere
+	flash bool // no seeks, and it freezes wherever
 
 	tiers []rescue.Region
 	alloc []span // sectors of tiers 0 to 4
@@ -77,6 +88,8 @@ type Disk struct {
 	errors   time.Duration // of now, spent on failures
 	head     int64         // where the last read ended
 	failures int64
+	slowed   bool           // by a failure, until it is reopened
+	thawed   map[int64]bool // places where flash froze, and will not again
 }
 
 const slowRate = 2e6 // bytes per second of a slow head
@@ -92,7 +105,12 @@ func (d *Disk) Tiers() []rescue.Region { return d.tiers }
 func (d *Disk) Sense(on bool) { d.sense = on }
 
 // Rewind forgets every read, so that another strategy can be tried on the same disk.
-func (d *Disk) Rewind() { d.now, d.errors, d.head, d.failures = 0, 0, 0, 0 }
+func (d *Disk) Rewind() {
+	d.now, d.errors, d.head, d.failures, d.slowed, d.thawed = 0, 0, 0, 0, false, map[int64]bool{}
+}
+
+// Reopen closes the disk and opens it again.
+func (d *Disk) Reopen() { d.now, d.head, d.slowed = d.now+reopenCost, -1, false }
 
 // Bad is the number of physical sectors that cannot be read.
 func (d *Disk) Bad() int64 {
@@ -110,6 +128,13 @@ func (d *Disk) Read(first, n int64, deadline time.Duration) rescue.Result {
 		d.now += d.seek(first)
 	}
 	at := d.nextBad(first)
+	if d.flash && d.freezes(first, n) {
+		d.now += hangCost + backCost
+		d.errors += hangCost + backCost
+		d.failures++
+		res.Good, res.Class, res.Err, res.Took = 0, rescue.Timeout, errHang, d.now-res.Began
+		return res
+	}
 	if at >= first+n {
 		d.transfer(first, n)
 		d.head = first + n
@@ -128,6 +153,7 @@ func (d *Disk) Read(first, n int64, deadline time.Duration) rescue.Result {
 	d.now += cost
 	d.errors += cost
 	d.failures++
+	d.slowed = d.slowed || d.sick && d.hash(at, 4)%sickOdds == 0
 	d.head = -1
 	res.Good, res.Class, res.Err, res.Took = 0, class, why, d.now-res.Began
 	if d.sense && class == rescue.Medium {
@@ -135,6 +161,18 @@ func (d *Disk) Read(first, n int64, deadline time.Duration) rescue.Result {
 	}
 	d.die(&res)
 	return res
+}
+
+// freezes reports whether flash freezes in a read: it does so once in a place.
+func (d *Disk) freezes(first, n int64) bool {
+	const piece = freezeSize / Sector
+	for at := first / piece; at <= (first+n-1)/piece; at++ {
+		if d.hash(at*grain, 5)%freezeEach == 0 && !d.thawed[at] {
+			d.thawed[at] = true
+			return true
+		}
+	}
+	return false
 }
 
 // die makes a disk that wears out answer that it is gone.
@@ -156,6 +194,9 @@ func (d *Disk) nextBad(at int64) int64 {
 // seek is what it costs to get to a sector from where the head is. Short ways forward
 // are flown over at the speed of reading.
 func (d *Disk) seek(to int64) time.Duration {
+	if d.flash {
+		return flashWait
+	}
 	if d.head < 0 {
 		return seekLeast
 	}
@@ -173,6 +214,9 @@ func (d *Disk) seek(to int64) time.Duration {
 
 // passing is how long n sectors take to pass below a head that reads them well.
 func (d *Disk) passing(at, n int64) time.Duration {
+	if d.flash {
+		return time.Duration(float64(n*Sector) / flashRate * float64(time.Second))
+	}
 	part := float64(at) / float64(d.info.Sectors())
 	rate := outerRate - (outerRate-innerRate)*part
 	return time.Duration(float64(n*Sector) / rate * float64(time.Second))
@@ -180,11 +224,17 @@ func (d *Disk) passing(at, n int64) time.Duration {
 
 func (d *Disk) transfer(first, n int64) {
 	slow := overlap(d.slow, first, first+n)
+	if d.slowed {
+		slow = n
+	}
 	d.now += d.passing(first, n-slow) + time.Duration(float64(slow*Sector)/slowRate*float64(time.Second))
 }
 
 // recovery is what the bad sector at costs: always the same.
 func (d *Disk) recovery(at int64) time.Duration {
+	if d.flash {
+		return flashFail
+	}
 	u := float64(d.hash(at, 1)%1e6) / 1e6
 	cost := time.Duration(float64(badLeast) * math.Pow(float64(badMost)/float64(badLeast), u))
 	if h := d.hash(at, 2); h%resetOdds == 0 {

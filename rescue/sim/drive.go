@@ -56,6 +56,10 @@ func Drive(d *Disk, newStrategy Make, limit time.Duration) (Score, *mapfile.Map,
 		if res.Class == rescue.Gone {
 			return s.finish(false), m, nil
 		}
+		if fresh, ok := p.(rescue.Refresher); ok && fresh.Stale() {
+			d.Reopen()
+			s.score.Reopened++
+		}
 		if level < 2 && (r.Pass != rescue.PassScout && r.Pass != rescue.PassMetadata || d.tried(m, level)) {
 			level++
 			p.Retier(d.Known(level))

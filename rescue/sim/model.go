@@ -25,11 +25,13 @@ const (
 	Scratch  Model = "scratch"   // three sectors of every track on one surface, over a part of the radius
 	Hang     Model = "hang"      // a dead head, of which one bad sector in 200 hangs the disk until it drops off
 	WearOut  Model = "wear-out"  // a dead head, and ten minutes of error recovery kill the rest
+	Disease  Model = "disease"   // clusters, and one failure in 20 makes it read at 2 MB/s everywhere until it is reopened
+	Flash    Model = "flash"     // no heads: bad pages here and there, and it freezes wherever until it is reset
 )
 
 // Models lists all models.
 func Models() []Model {
-	return []Model{Healthy, Clusters, DeadHead, WeakHead, SlowHead, Scratch, Hang, WearOut}
+	return []Model{Healthy, Clusters, DeadHead, WeakHead, SlowHead, Scratch, Hang, WearOut, Disease, Flash}
 }
 
 // The geometry of a simulated disk: the heads take turns, each with a zone of tracks.
@@ -56,8 +58,12 @@ func New(model Model, bytes int64, seed uint64) (*Disk, error) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	switch model {
 	case Healthy:
-	case Clusters:
+	case Clusters, Disease:
 		d.islands(r)
+		d.sick = model == Disease
+	case Flash:
+		d.flash, d.info.Rotational = true, false
+		d.sprinkle(r, span{0, d.grains()}, 2e-6)
 	case DeadHead, Hang, WearOut:
 		for z := range d.zones(r) {
 			d.deadZone(r, z)

@@ -26,6 +26,7 @@ type Score struct {
 	Finished bool // the strategy came to its end; else the time limit did
 	Share    float64
 
+	Reopened int // times that the strategy wanted the disk reopened
 	Forecast Forecast
 }
 

@@ -88,6 +88,8 @@ func TestStrategyKeepsItsGoals(t *testing.T) {
 		{sim.WeakHead, func(s sim.Score) bool { return s.At30 >= 0.8 }, "80 % of what is allocated after 30 minutes"},
 		{sim.DeadHead, func(s sim.Score) bool { return s.AtErrors >= 0.8 }, "80 % of what is allocated after 10 minutes of error recovery"},
 		{sim.Hang, func(s sim.Score) bool { return s.T90 < 40*time.Minute }, "90 % within 40 minutes"},
+		{sim.Disease, func(s sim.Score) bool { return s.T90 < 40*time.Minute && s.Reopened > 0 }, "90 % within 40 minutes, reopened"},
+		{sim.Flash, func(s sim.Score) bool { return s.T99 < 40*time.Minute }, "99 % within 40 minutes"},
 		{sim.WearOut, func(s sim.Score) bool { return s.Share >= 0.8 }, "80 % before the disk dies"},
 	} {
 		t.Run(string(tc.model), func(t *testing.T) {

@@ -36,6 +36,7 @@ func main() {
 	flag.StringVar(&b.mapFile, "map", "", "a ddrescue map `file` of a real disk as the failure model, in place of -models and -sizes")
 	flag.StringVar(&b.cache, "cache", "", "keep results of ddrescue in this `directory`")
 	flag.StringVar(&format, "format", "text", "text or markdown")
+	forecast := flag.Bool("forecast", false, "run salvor to its end, and say how well it foresaw it")
 	flag.DurationVar(&b.limit, "limit", 72*time.Hour, "end of the simulated time")
 	flag.IntVar(&b.jobs, "jobs", 2, "simulations at a time")
 	flag.Parse()
@@ -43,12 +44,20 @@ func main() {
 		fmt.Fprintln(os.Stderr, "benchrescue:", err)
 		os.Exit(2)
 	}
+	if *forecast {
+		b.limit = 1e6 * time.Hour
+		b.who = slices.DeleteFunc(b.who, func(c contender) bool { return c.phases != nil })
+	}
 	results, err := b.run()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchrescue:", err)
 		os.Exit(1)
 	}
-	if err := report(os.Stdout, results, format == "markdown"); err != nil {
+	show := report
+	if *forecast {
+		show = foreseen
+	}
+	if err := show(os.Stdout, results, format == "markdown"); err != nil {
 		fmt.Fprintln(os.Stderr, "benchrescue:", err)
 		os.Exit(1)
 	}
