@@ -184,6 +184,7 @@ type run struct {
 	renewal renewal
 	woken   chan struct{} // the planner has something to read again
 	pending parcel        // a status that may still grow
+	series  series        // data that may still grow
 
 	stop     Stop
 	stopping bool
@@ -454,17 +455,33 @@ func (r *run) hand(f *flight, good int64) {
 		return
 	}
 	data := buf[:good*int64(r.info.Sector)]
-	p := parcel{first: f.read.First, n: good, pass: f.read.Pass}
-	if len(data) == MaxRead {
+	p := parcel{first: f.read.First, n: good, pass: f.read.Pass, data: data}
+	if !r.series.takes(p) {
+		r.endSeries()
+	}
+	switch {
+	case len(data) == MaxRead:
 		var once sync.Once
-		p.data, p.release = data, func() { once.Do(func() { r.pool.put(buf) }) }
-	} else {
+		p.release = func() { once.Do(func() { r.pool.put(buf) }) }
+		r.out.add(p)
+	case joins(p.pass):
+		r.series.add(p)
+		r.pool.put(buf)
+	default:
 		// A short piece must not keep a large buffer until it is durable.
 		p.data, p.release = bytes.Clone(data), func() {}
+		r.out.add(p)
 		r.pool.put(buf)
 	}
-	r.out.add(p)
 	r.stat.Fresh += int64(len(data))
+}
+
+// endSeries hands over what short reads have brought.
+func (r *run) endSeries() {
+	if r.series.n > 0 {
+		r.out.add(r.series.parcel)
+		r.series = series{}
+	}
 }
 
 // enter gives a result to the planner, and what it makes of it to the sink.
@@ -495,6 +512,7 @@ func (r *run) mark(c mapfile.Run, pass uint8) {
 
 func (r *run) flush() {
 	r.noted = r.since()
+	r.endSeries()
 	if r.pending.n > 0 {
 		r.out.add(r.pending)
 		r.pending = parcel{}
