@@ -103,14 +103,14 @@ var ErrCode = errors.New("not a code of a paper")
 // ParseCode reads the code of a paper as somebody typed it or as the QR code at its
 // foot says it. size is 0 where the text does not say it.
 func ParseCode(text string) (size int64, code string, err error) {
-	text = bare(text)
-	if rest, ok := strings.CutPrefix(text, qrPrefix); ok {
+	if rest, ok := strings.CutPrefix(strings.ToUpper(text), qrPrefix); ok {
 		digits, after, ok := strings.Cut(rest, "/")
 		if size, err = strconv.ParseInt(digits, 10, 64); !ok || err != nil || size < 0 {
 			return 0, "", ErrCode
 		}
 		text = after
 	}
+	text = bare(text)
 	if len(text) != 32 || strings.Trim(text, checkAlphabet) != "" {
 		return 0, "", ErrCode
 	}

@@ -90,7 +90,10 @@ func (l Label) print(producer string, size Size) (*press, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.code(b, f.x(6), f.y(fieldHeight-0.5), 50*scale, 6.5*scale)
+		// A quarter of a millimetre is two dots of most label printers; ten bars' width at
+		// each side stay white.
+		wide := min(0.25, fieldWidth/float64(b.width+20)) * float64(b.width)
+		p.code(b, f.x((fieldWidth-wide)/2), f.y(fieldHeight-0.5), wide*scale, 6.5*scale)
 	}
 	return p, nil
 }

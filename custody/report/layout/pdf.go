@@ -1,6 +1,9 @@
 package layout
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // The measures of a page, in millimetres: A4 with its margins, and what the foot takes.
 const (
@@ -32,6 +35,17 @@ func (d Document) PDF(producer, sum string) ([]byte, error) {
 		return nil, err
 	}
 	return p.bytes()
+}
+
+// Boxes returns every text of the document's PDF, page by page in the order of the file:
+// what somebody who checks the layout compares with the file, and with the page.
+func (d Document) Boxes() ([]Box, error) {
+	p, err := d.print("", "")
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(p.drawn, func(a, b Box) int { return a.Page - b.Page })
+	return p.drawn, nil
 }
 
 func (d Document) print(producer, sum string) (*press, error) {

@@ -25,14 +25,15 @@ type press struct {
 	face    face
 	size    float64
 
-	drawn []drawing // every text in the order of the file, for the tests
+	drawn []Box
 }
 
-// drawing is one text and the box that it fills.
-type drawing struct {
-	page       int
-	x, y, w, h float64
-	text       string
+// Box is one line of text of a PDF and where it stands: its page, and in millimetres
+// from the top left corner the place and size of its letters.
+type Box struct {
+	Page       int
+	X, Y, W, H float64
+	Text       string
 }
 
 // families are the names by which the library knows the faces.
@@ -97,7 +98,7 @@ func (p *press) at(x, y float64, text string) {
 	if text == "" {
 		return
 	}
-	p.drawn = append(p.drawn, drawing{p.pdf.PageNo(), x, y, p.measure(text), p.size * point, text})
+	p.drawn = append(p.drawn, Box{p.pdf.PageNo(), x, y, p.measure(text), p.size * point, text})
 	// The baseline: Liberation's capitals are 0.73 of the size high, above them is air.
 	p.pdf.Text(x, y+p.size*point*0.95, text)
 }
