@@ -41,15 +41,13 @@ func container(head []byte) (identity, bool) {
 	return identity{}, false
 }
 
-// foreigners are file systems that are known by name only. That goes for XFS too,
-// whose free-space trees are easy to read: its log may hold newer ones for a long time.
+// foreigners are file systems that are known by name only.
 var foreigners = []mark{
 	{4086, "SWAPSPACE2", Swap, "swap"},
 	{4086, "SWAP-SPACE", Swap, "swap"},
 	{4086, "S1SUSPEND", Swap, "swap"},
 	{65526, "SWAPSPACE2", Swap, "swap"},
 	{32, "NXSB", Recognised, "apfs"},
-	{0, "XFSB", Recognised, "xfs"},
 	{65536 + 64, "_BHRfS_M", Recognised, "btrfs"},
 	{3, "ReFS\x00\x00\x00\x00", Recognised, "refs"},
 	{1024, "\x10\x20\xf5\xf2", Recognised, "f2fs"},

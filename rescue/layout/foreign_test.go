@@ -60,7 +60,6 @@ func TestRecognisesWhatOthersMake(t *testing.T) {
 		mib       int64
 		tool      []string
 	}{
-		{"xfs", "xfsprogs", 320, []string{"mkfs.xfs", "-q"}},
 		{"btrfs", "btrfs-progs", 128, []string{"mkfs.btrfs", "-q"}},
 		{"apfs", "apfsprogs", 512, []string{"mkapfs"}},
 		{"luks", "cryptsetup-bin", 64, []string{"cryptsetup", "-q", "luksFormat", "--pbkdf-memory", "64", "--pbkdf-force-iterations", "4", "--key-file", "/proc/self/exe", "--keyfile-size", "64"}},

@@ -215,6 +215,14 @@ func TestRemakeSeeds(t *testing.T) {
 	mounted(t, func(dir string) { run(t, "mount.exfat-fuse", device, dir) }, fill)
 	pack(t, "exfat", load(t, path))
 
+	path = blank(t, 320)
+	run(t, "mkfs.xfs", "-q", path)
+	mounted(t, func(dir string) { run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) { bare(t, dir) })
+	pack(t, "xfs", load(t, path))
+	path = blank(t, 320)
+	run(t, "mkfs.xfs", "-q", "-m", "crc=0", path) // no checksum keeps the fuzzer out
+	pack(t, "xfs4", load(t, path))
+
 	hfs, _ := makeHFS(t)
 	p = load(t, hfs)
 	// Only the structure of it: what is content becomes zeros.
@@ -286,6 +294,7 @@ func FuzzExt(f *testing.F)    { fuzzSparse(f, "ext2", "ext4", "ext4-journal") }
 func FuzzFAT(f *testing.F)    { fuzzSparse(f, "fat12", "fat16", "fat32") }
 func FuzzExFAT(f *testing.F)  { fuzzSparse(f, "exfat") }
 func FuzzHFS(f *testing.F)    { fuzzSparse(f, "hfsplus") }
+func FuzzXFS(f *testing.F)    { fuzzSparse(f, "xfs", "xfs4") }
 func FuzzTables(f *testing.F) { fuzzSparse(f, "mbr", "gpt") }
 
 // FuzzScan takes any bytes for a disk.

@@ -51,6 +51,7 @@ func superParsers() []parser {
 	return []parser{
 		{"hfsplus", FileSystem, mac, openHFS, openHFSBackup},
 		{"ext", FileSystem, unix, openExt, openExtBackup},
+		{"xfs", Recognised, unix, openXFS, openXFSBackup},
 	}
 }
 

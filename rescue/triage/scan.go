@@ -224,7 +224,7 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 	t.want = mapfile.New(t.info.Sectors())
 	t.missing = 0
 	t.again = t.again[:0]
-	t.settled = true // until something is found that was not tried
+	t.settled = true // until something is found that may yet be read
 	size := int64(t.info.Sector)
 	for _, w := range t.layout.Wanted {
 		first, end := max(w.First/size, 0), min((w.End()+size-1)/size, t.info.Sectors())
@@ -236,10 +236,11 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 		t.missing += end - first
 		for r := range m.Within(first, end-first) {
 			switch r.Status {
-			case mapfile.Untried:
-				t.settled = false
 			case mapfile.Rescued:
 				t.recall(r.First, r.End())
+			case mapfile.Bad:
+			default: // not tried, or jumped over
+				t.settled = false
 			}
 		}
 	}

@@ -18,7 +18,7 @@ type Tiers struct {
 	Sectors int64 // of the disk
 	// Regions cover the disk without gap or overlap, in order; neighbours differ in tier.
 	Regions []rescue.Region
-	// Settled says that nothing was wanted any more that had not been tried.
+	// Settled says that of what was wanted all is known but what is bad.
 	Settled bool
 }
 

@@ -91,7 +91,7 @@ type Triage struct {
 	news    bool           // nothing was concluded from it yet
 	plan    []rescue.Region
 	first   []rescue.Region
-	settled bool // nothing is wanted that was not tried
+	settled bool // what is wanted is bad
 }
 
 var errClosed = errors.New("triage has ended")
