@@ -6,9 +6,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
+	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -31,19 +30,21 @@ var pending = map[int]string{
 
 // Every duty of the shop has a test named after it, here or elsewhere.
 func TestEveryDutyHasATest(t *testing.T) {
-	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(i fs.FileInfo) bool { return strings.HasSuffix(i.Name(), "_test.go") }, 0)
+	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tested := make(map[int]bool)
-	for _, p := range packages {
-		for _, file := range p.Files {
-			for _, d := range file.Decls {
-				var n int
-				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
-					if _, err := fmt.Sscanf(f.Name.Name, "TestD%02d", &n); err == nil {
-						tested[n] = true
-					}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			var n int
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				if _, err := fmt.Sscanf(f.Name.Name, "TestD%02d", &n); err == nil {
+					tested[n] = true
 				}
 			}
 		}

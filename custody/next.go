@@ -337,10 +337,9 @@ func (n *agenda) operator(o Operator) {
 	if o.Agreed == "" {
 		n.late(StepAgreeOperator, o.ID)
 	}
-	switch until := o.TrainedUntil(n.policy); {
-	case until == "":
+	if until := o.TrainedUntil(n.policy); until == "" {
 		n.late(StepTrainOperator, o.ID)
-	default:
+	} else {
 		n.onDay(StepTrainOperator, o.ID, until)
 	}
 	if n.policy.RequireKey && len(o.SigningKeys(n.now)) == 0 {
