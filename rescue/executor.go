@@ -411,12 +411,12 @@ func (r *run) answer(f *flight) {
 
 // accept passes on what a read has brought.
 func (r *run) accept(f *flight, res Result) {
-	if res.Good > 0 {
-		r.lastGood = r.since()
-	}
 	if f.check && f.canary.data != nil {
 		r.pool.put(f.buf) // was rescued before
 		return
+	}
+	if res.Good > 0 {
+		r.lastGood = r.since()
 	}
 	r.hand(f, res.Good)
 	r.enter(f.read, res)

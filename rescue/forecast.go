@@ -312,13 +312,15 @@ type estimate struct {
 	good, goodSpread float64
 	slow, slowSpread float64
 	bad, badSpread   float64
+	unseen           float64 // for what was not met so far, should there be any
 
 	hangs, hangsSpread float64 // how many are to come, and the standard deviation
 	hang               float64 // seconds for each
 }
 
 func (e estimate) at(z float64) time.Duration {
-	sec := e.hang * max(e.hangs+z*e.hangsSpread, 0)
+	sec := max(z, 0) * e.unseen
+	sec += e.hang * max(e.hangs+z*e.hangsSpread, 0)
 	sec += e.good*math.Exp(z*e.goodSpread) + e.slow*math.Exp(z*e.slowSpread) + e.bad*math.Exp(z*e.badSpread)
 	return time.Duration(min(sec, 1e9) * float64(time.Second)) // 30 years are enough
 }
@@ -358,7 +360,7 @@ func (s *Strategy) estimate() (estimate, bool) {
 	where := s.speed(f.moment / max(rest[isUntried]+slow, 1))
 	reading := float64(s.info.Sector) / s.rate
 	goodCost := (bare.spent + 1e4*reading) / (bare.left + 1e4) / where
-	badCost := (bare.failed + after(bare) + unseen*failure) / (bare.left + 1e4)
+	badCost := (bare.failed + after(bare)) / (bare.left + 1e4)
 	// What was put off is slow in part: where that ends was only guessed.
 	slowCost := (late.spent + late.failed + after(late) + 1e5*s.slowCost/2) / (late.left + 1e5)
 	// What lies behind the sweep was put off already, or was not slow.
@@ -366,9 +368,10 @@ func (s *Strategy) estimate() (estimate, bool) {
 	toSlow := bare.became[isSlow] / float64(f.reach+1) * ahead
 
 	e := estimate{
-		good: rest[isUntried] * goodCost,
-		slow: (rest[isUntried]*toSlow + slow) * slowCost,
-		bad:  rest[isUntried]*badCost + bad,
+		good:   rest[isUntried] * goodCost,
+		slow:   (rest[isUntried]*toSlow + slow) * slowCost,
+		unseen: unseen * failure * rest[isUntried] / (bare.left + 1e4),
+		bad:    rest[isUntried]*badCost + bad,
 	}
 	// Every retry reads once more what is bad in the end.
 	if n := s.retriesLeft(); n > 0 {
@@ -397,8 +400,8 @@ const (
 	holeShare = 0.15
 	// hungFrom is how many seconds a failure takes at most that is none of a bad sector alone.
 	hungFrom = 15
-	// unseen is how many failures are thought to be met besides those that were.
-	unseen = 1
+	// unseen is how many more failures there may have been in what was swept.
+	unseen = 0.5
 )
 
 // failures is how many there were.
