@@ -335,6 +335,9 @@ func (c *Container) walk(f File, info segmentInfo, scan bool) ([]byte, error) {
 		if herr == nil && off+h.stored() > c.sb.MaxSegment {
 			herr = fmt.Errorf("%w: record of %d bytes at %d", ErrRange, h.stored(), off)
 		}
+		if herr == nil && info.count == all && off+h.stored() > info.size {
+			break // written since the survey: somebody goes on with the image
+		}
 		if herr == nil && scan {
 			if payload == nil {
 				payload = make([]byte, storedSize(int(c.sb.MaxRecord))-headerSize)
