@@ -5,8 +5,8 @@
 //
 // The one picture to keep in mind:
 //
-//	set of signed events ──FoldCase──▶ Case ──rules──▶ may this happen now?
-//	                     ──FoldShop──▶ Shop
+//	set of signed events ──FoldCase──▶ Case ──Allow──▶ may this happen now?
+//	                     ──FoldShop──▶ Shop ──Next───▶ what is to be done?
 //
 // Everything that happened is an [Event], signed by the station that saw it
 // and never edited. Everything that is true now is computed from the set of

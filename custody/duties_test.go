@@ -409,6 +409,13 @@ func TestD20DestroyedWithWitnessNeverResold(t *testing.T) {
 	alone := drill
 	alone.Witness = jan
 	d.refused(ErrWitness, alone)
+	vault := MediumDestroyed{Kind: CopyVault, Store: "v1", Method: DestroyShred, Date: "2026-01-10", Witness: an}
+	d.refused(ErrNoVault, vault)
+	d.no = ""
+	d.must(vault)
+	vault.Store = "v2"
+	d.refused(ErrNoVault, vault)
+	d.no = oneCase
 	d.must(drill)
 	if i, _ := d.c().Item("1"); i.State != ItemIsDestroyed {
 		t.Errorf("%+v", i)

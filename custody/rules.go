@@ -235,7 +235,9 @@ func allowCase(s Shop, c Case, e Event, private map[string]string) error {
 	return nil
 }
 
-// today returns what the shop's rules say on the day of an event.
+// today returns what the shop's rules say on the day of an event. No event
+// names the shop's zone, so that is the day of UTC: a value that begins on a day
+// holds for the rules from an hour or two after the shop's midnight.
 func (s Shop) today(e Event) Policy { return s.Policy(DateOf(e.TS.Time, time.UTC)) }
 
 // MayImage says whether an image of this case may be begun: the customer has

@@ -286,6 +286,8 @@ func (s Shop) mayDestroy(c Case, e Event, p MediumDestroyed, private map[string]
 		case !slices.Contains(c.Allowed, ActionDestroy):
 			return ErrNotAllowed
 		}
+	case CopyVault:
+		return ErrNoVault // that is the shop's, and each image on it is named
 	}
 	return nil
 }
