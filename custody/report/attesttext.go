@@ -3,6 +3,7 @@ package report
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"salvor/custody/report/layout"
 )
@@ -22,7 +23,7 @@ func (p AttestPaper) write(s *page) {
 	a.how(s)
 	a.keys(s)
 	a.storage(s)
-	p.people(s)
+	people{p.Names, p.Signer, p.SHA256}.write(s, a.PerformedBy, a.ValidatedBy, a.Station, a.Issued, a.Checkpoint)
 }
 
 // plainWords is the part that a customer reads.
@@ -43,12 +44,7 @@ func (p AttestPaper) plainWords(s *page) {
 	if a.Virtual {
 		s.para(s.say("class.virtual"))
 	}
-	if len(a.Reasons) > 0 {
-		s.para(s.say("attest.why_not_better") + s.colon())
-		for _, r := range a.Reasons {
-			s.item(s.sentence(r))
-		}
-	}
+	s.reasons(a.Reasons)
 
 	s.heading(s.say("attest.not_covered"))
 	for _, n := range a.NotCovered {
@@ -150,29 +146,34 @@ func (a Attest) storage(s *page) {
 	}
 }
 
-func (p AttestPaper) people(s *page) {
-	a := p.Attest
+// people says who answers for an attest.
+type people struct {
+	names          map[string]string // operator id → name
+	signer, sha256 string
+}
+
+func (p people) write(s *page, performed, validated, station string, issued time.Time, at Checkpoint) {
 	s.heading(s.say("attest.people"))
-	s.field(s.say("era.performed_by"), p.name(a.PerformedBy))
-	validated := s.say("attest.not_validated")
-	if a.ValidatedBy != "" {
-		validated = p.name(a.ValidatedBy)
+	s.field(s.say("era.performed_by"), p.name(performed))
+	validator := s.say("attest.not_validated")
+	if validated != "" {
+		validator = p.name(validated)
 	}
-	s.field(s.say("era.validated_by"), validated)
-	s.field(s.say("app.station"), a.Station)
-	s.field(s.say("attest.issued"), s.exact(a.Issued))
-	s.field(s.say("attest.recorded"), s.say("attest.recorded_at", "n", s.number(a.Checkpoint.Size), "code", a.Checkpoint.Code))
-	if p.Signer == "" {
+	s.field(s.say("era.validated_by"), validator)
+	s.field(s.say("app.station"), station)
+	s.field(s.say("attest.issued"), s.exact(issued))
+	s.field(s.say("attest.recorded"), s.say("attest.recorded_at", "n", s.number(at.Size), "code", at.Code))
+	if p.signer == "" {
 		s.strong(s.say("attest.unsigned"))
 		return
 	}
-	s.field(s.say("attest.signed"), plain(p.Signer))
-	s.check(s.say("attest.sha256"), plain(p.SHA256))
+	s.field(s.say("attest.signed"), plain(p.signer))
+	s.check(s.say("attest.sha256"), plain(p.sha256))
 }
 
 // name joins the name of an operator to his id, where it is known still.
-func (p AttestPaper) name(op string) string {
-	if name := strings.TrimSpace(p.Names[op]); name != "" {
+func (p people) name(op string) string {
+	if name := strings.TrimSpace(p.names[op]); name != "" {
 		return plain(name) + " (" + op + ")"
 	}
 	return op

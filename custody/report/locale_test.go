@@ -69,7 +69,7 @@ func TestAllTermsAreThere(t *testing.T) {
 // families are the keys that are put together from a prefix and a code.
 var families = []string{
 	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.",
-	"checked.", "class.key.", "class.media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
+	"checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
 	"event.", "exempt.", "extension.", "gap.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
 	"operator.", "outcome.", "period.", "policy.", "policy.value.", "purpose.short.", "reason.", "recipient.", "request.", "risk.", "role.",
 	"role.short.", "safeguard.", "seal.", "service.", "special.", "uncovered.", "use.", "where.",
@@ -143,11 +143,14 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 		}
 	}
 	add("class.key.", KeyComplete, KeyPartial, KeyNone)
-	add("class.media.", MediaRaw, MediaLogical, MediaNotAssured, MediaFailed)
+	add("class.media.", MediaRaw, MediaLogical, MediaNotAssured, MediaFailed, MediaPurged)
+	add("class.device.", MediaPurged, MediaRaw, MediaNotAssured, MediaFailed)
+	add("device.discard.", "done", "refused")
+	add("device.sanitize.", "refused", "failed", "succeeded")
 	add("attest.ground_", GroundDeadline, GroundEarly)
 	add("attest.fate.", FateDestroyed, FateUnproved, FateMissing, FateFailed)
 	add("attest.read.", ReadDevice, ReadFile, ReadNone)
-	add("attest.technique.", TechniqueStream)
+	add("attest.technique.", TechniqueStream, TechniqueDevice)
 	add("attest.holds.", "image", "keys", "image and keys")
 	add("custody.state.", StateOpen, StateErasing, StateErased, StateClosed)
 	add("where.", "file", "device")
@@ -174,7 +177,8 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	}
 	for _, text := range []string{
 		UncoveredSource, UncoveredExports, UncoveredBackups, UncoveredSnapshots, UncoveredMetadata, UncoveredHidden,
-		UncoveredFlash, UncoveredLayers, UncoveredPlace, UncoveredVersions, UncoveredRest, UncoveredKeys,
+		UncoveredFlash, UncoveredLayers, UncoveredPlace, UncoveredVersions, UncoveredRest, UncoveredKeys, BySerial, ByName,
+		"hard disk", "SSD", "NVMe SSD", "USB stick", "memory card", "virtual device", "unknown device",
 	} {
 		if _, ok := cat.byText[text]; !ok {
 			t.Errorf("%q is not translated", text)
@@ -195,6 +199,10 @@ func TestEveryCodeOfTheOtherPackagesHasAText(t *testing.T) {
 	}{
 		{"../../wipe/classify.go", "Because", "", true},
 		{"../../wipe/classify.go", "Beyond", "", true},
+		{"../../wipe/device/classify.go", "Because", "", true},
+		{"../../wipe/device/classify.go", "Beyond", "", true},
+		{"../payload_giving.go", "Copy", "copykind.", false},
+		{"../payload_giving.go", "Destroy", "destroy.", false},
 		{"../enums.go", "Item", "item.", false},
 		{"../enums.go", "Verify", "level.", false},
 		{"../enums.go", "Use", "use.", false},

@@ -239,3 +239,74 @@ func label(l custody.Language) report.Label {
 		Place: "L-03", EraseBy: day(90, 8, 0), Hold: true, Special: true,
 	}
 }
+
+func deviceAttest() report.DeviceAttest {
+	a := attest()
+	return report.DeviceAttest{
+		V: 1, Kind: report.KindDevice, ID: a.ID, Shop: a.Shop, Station: "B1", Issued: a.Issued, Case: a.Case,
+		Device: report.DeviceFacts{
+			Name: "sdb", ByID: []string{"ata-ST8000VN004-2M2101_WKD0ABCD"}, Vendor: "Seagate", Model: "ST8000VN004", Serial: "WKD0ABCD", WWN: "0x5000c500a1b2c3d4",
+			Firmware: "SC60", Transport: "sata", Media: "hard disk", Bytes: 8_001_563_222_016, Sector: 512, Physical: 4096, Rotational: "yes", Hidden: "0",
+			Confirmed: report.BySerial,
+		},
+		Class: report.MediaPurged, Technique: report.TechniqueDevice, Passes: 1, StreamKey: a.StreamKey, Tool: "salvor", Version: "v0.1.0",
+		Started: a.Started, Ended: a.Ended, Sanitize: report.DeviceSanitize{Action: "overwrite", Outcome: "succeeded", Looked: 64},
+		Content:    report.DeviceContent{Total: 8_001_563_222_016, Overwritten: 8_001_563_222_016, Equal: 8_001_563_222_016},
+		NotCovered: []string{"whether the drive's own sanitize does what it says: this way was tested with emulated drives only"}, PerformedBy: "op-1c22", Checkpoint: a.Checkpoint,
+	}
+}
+
+// deviceStick is a virtual disk or stick: the drive cannot be asked for anything.
+func deviceStick() report.DeviceAttest {
+	a := deviceAttest()
+	a.Class, a.Virtual, a.Sanitize, a.Case, a.Passes, a.Discarded = report.MediaRaw, true, report.DeviceSanitize{}, "", 2, "done"
+	a.Device = report.DeviceFacts{Name: "loop3", Media: "virtual device", Bytes: 1 << 30, Sector: 512, Rotational: "unknown", Hidden: "unknown", Layers: []string{"loop"}, Confirmed: report.ByName}
+	a.Content = report.DeviceContent{Total: 1 << 30, Overwritten: 1 << 30, Equal: 1 << 30}
+	a.Reasons = []string{"the device is virtual: it cannot sanitize what it is made of"}
+	a.NotCovered = []string{
+		"spare blocks of flash", "sectors that the drive has replaced by others", "sectors that the drive hides, which could not be asked for",
+		"layers below the virtual device", "the content after the discard: the device can no longer be compared with the stream",
+		"the identity of the device: it has no serial number of its own, and was confirmed by its name and size",
+	}
+	return a
+}
+
+func deviceNotAssured() report.DeviceAttest {
+	a := deviceAttest()
+	a.Class, a.Device.Hidden = report.MediaNotAssured, "2048"
+	a.Sanitize = report.DeviceSanitize{Action: "block-erase", Outcome: "succeeded", Looked: 64, Left: 3}
+	a.Reasons = []string{"the drive hides sectors", "the drive said it had sanitized itself, and old content was still there"}
+	return a
+}
+
+func deviceFailed() report.DeviceAttest {
+	a := deviceAttest()
+	a.Class, a.Resumed = report.MediaFailed, 2
+	a.Sanitize = report.DeviceSanitize{Action: "overwrite", Outcome: "refused"}
+	a.Reasons = []string{"not every byte was overwritten", "not every byte was read back as it was written", "the drive does not take the command to sanitize itself"}
+	var ranges report.DeviceRanges
+	for i := range int64(60) {
+		ranges.List = append(ranges.List, report.DeviceRange{Off: i * 1_000_000_000, Len: 512})
+	}
+	ranges.Bytes, ranges.More = 61*512, 1
+	a.Content.Overwritten -= ranges.Bytes
+	a.Content.Equal -= ranges.Bytes + 4096
+	a.Content.Unwritten = ranges
+	a.Content.Different = report.DeviceRanges{Bytes: 4096, List: []report.DeviceRange{{Off: 4096, Len: 4096}}}
+	return a
+}
+
+func devicePaper(l custody.Language, a report.DeviceAttest) report.DeviceAttestPaper {
+	return report.DeviceAttestPaper{
+		Head: head(l), Attest: a, Signer: "salvor/01jbh7pn3e5t8v0w1x2y3z4a5b/B1", SHA256: strings.Repeat("5e", 32),
+		Names: map[string]string{"op-1c22": "Luc Vermeulen"}, Foot: foot(),
+	}
+}
+
+func destructionPaper(l custody.Language) report.DestructionPaper {
+	return report.DestructionPaper{
+		Head: head(l), Case: "B1-2026-0042", Kind: custody.CopyItem, Item: "1", Model: report.Said("TOSHIBA MQ01ABD050"), Serial: report.Said("Y3S9T0FKT"),
+		Method: custody.DestroyDrill, Date: "2027-01-20", Reason: report.Said("61 sectors could not be overwritten"), PerformedBy: "Luc Vermeulen", Witness: "An Peeters",
+		Recycler: report.Said("Recyclage Oost BV"), Reference: report.Said("RO-2027-118"), Ref: "B1/1203", Foot: foot(),
+	}
+}
