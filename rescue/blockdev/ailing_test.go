@@ -47,12 +47,13 @@ type ailing struct {
 	// of them, or -1. It is called by one goroutine at a time.
 	ail func(p *plugged, first, end, hit int64) fate
 
-	mu    sync.Mutex
-	plug  *plugged
-	plugs int
-	reads int   // since the test began
-	fails int   // of them on bad pages
-	met   []int // per bad page: how often a read failed on it alone
+	mu       sync.Mutex
+	plug     *plugged
+	plugs    int
+	reads    int // since the test began
+	fails    int // of them on bad pages
+	reopened bool
+	met      []int // per bad page: how often a read failed on it alone
 }
 
 // fate is what becomes of a read; the zero value is what the medium says.
@@ -253,7 +254,12 @@ func (a *ailing) source(dev string, wait time.Duration) *Source {
 		if err != nil {
 			return nil, err
 		}
-		return []candidate{{name: dev, proof: bySerial, attach: func() (*attachment, error) { return this().attach(dev, n, o) }}}, nil
+		return []candidate{{name: dev, proof: bySerial, attach: func() (*attachment, error) {
+			a.mu.Lock()
+			a.reopened = true
+			a.mu.Unlock()
+			return this().attach(dev, n, o)
+		}}}, nil
 	}
 	s.id.Serial = "ailing"
 	return s
@@ -408,8 +414,8 @@ func TestEveryFailureModelIsRescuedToTheLastSector(t *testing.T) {
 			return fate{}
 		}), true, 1},
 		{"slow disease", sick(func(p *plugged, _, _, hit int64) fate {
-			if p.ill = p.ill || p.plugs == 1 && p.reads > 40; p.ill && hit < 0 {
-				return fate{wait: 2 * time.Millisecond}
+			if !p.reopened && p.reads > 40 && hit < 0 {
+				return fate{wait: 20 * time.Millisecond}
 			}
 			return fate{}
 		}), false, 0},
@@ -440,7 +446,7 @@ func TestEveryFailureModelIsRescuedToTheLastSector(t *testing.T) {
 		}), false, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			a := newAiling(t, 128<<20)
+			a := newAiling(t, 64<<20)
 			tc.make(a, rand.New(rand.NewPCG(1, 2)))
 			m, out := a.rescue(t, tc.away)
 			if a.plugs > tc.away+1 || tc.away > 0 && a.plugs == 1 { // two may fall together
@@ -467,7 +473,7 @@ func (a *ailing) rescue(t *testing.T, away int) (*mapfile.Map, rescue.Outcome) {
 	sink := &judgeSink{a: a, taken: make([]int, m.Sectors())}
 	for {
 		out, err := rescue.Run(t.Context(), s, sink, m, rescue.Options{
-			Now: time.Now, After: time.After, Planner: strategy(150 * time.Millisecond), GiveUp: 500 * time.Millisecond, Grace: 200 * time.Millisecond,
+			Now: time.Now, After: time.After, Planner: strategy(150 * time.Millisecond), GiveUp: 300 * time.Millisecond, Grace: 200 * time.Millisecond,
 		})
 		if err != nil {
 			t.Fatal(err)

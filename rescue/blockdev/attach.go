@@ -30,9 +30,10 @@ type attachment struct {
 	// impatient, when set, gives the disk back its own time to recover from errors.
 	impatient func() error
 
-	f   *os.File
-	seq int64  // of the disk, as the kernel counts them; 0 when it does not
-	way string // how it is read by commands of our own: "scsi", "nvme"; else empty
+	f     *os.File
+	rings *rings // of a device
+	seq   int64  // of the disk, as the kernel counts them; 0 when it does not
+	way   string // how it is read by commands of our own: "scsi", "nvme"; else empty
 }
 
 // attach checks that nothing uses a device, holds it, protects it, lowers the
@@ -43,11 +44,11 @@ func (h host) attach(path string, n node, o Options) (*attachment, error) {
 	} else if use != nil {
 		return nil, use
 	}
-	f, err := hold(path, n, os.O_RDONLY|unix.O_DIRECT)
+	f, err := holdSoon(path, n, os.O_RDONLY|unix.O_DIRECT, o.After)
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{id: h.describe(n), node: n, f: f, seq: number(n.diskDir(), "diskseq")}
+	a := &attachment{id: h.describe(n), node: n, f: f, rings: newRings(), seq: number(n.diskDir(), "diskseq")}
 	a.id.Path = path
 	a.size = func() (int64, error) { return ask(f, unix.BLKGETSIZE64) }
 	a.state = func() string { return text(n.diskDir(), "device/state") }
@@ -111,6 +112,7 @@ func (h host) detach(a *attachment, made record, o Options) error {
 			err = fmt.Errorf("remove the record of its settings: %w", e)
 		}
 	}
+	a.rings.close()
 	return errors.Join(err, a.f.Close())
 }
 
@@ -120,7 +122,7 @@ type readFunc func(ctx context.Context, p []byte, sector int64, deadline time.Du
 
 // best is how a device is read: by commands of our own where it takes them.
 func (h host) best(a *attachment, o Options) readFunc {
-	plain := &direct{f: a.f, bytes: a.id.Bytes, sector: a.id.Sector}
+	plain := &direct{f: a.f, rings: a.rings, bytes: a.id.Bytes, sector: a.id.Sector}
 	if own := h.commands(a, o); own != nil {
 		return orElse(own, plain.read)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +47,26 @@ func hold(path string, n node, flags int) (*os.File, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
+}
+
+const (
+	// letGo is how long a device may still be held by a process that has ended: the kernel
+	// closes it behind its last reads.
+	letGo = 2 * time.Second
+	// letGoPoll is how often it is tried meanwhile.
+	letGoPoll = 50 * time.Millisecond
+)
+
+// holdSoon is hold, again and again for a while when something holds the device; without
+// after it is tried once.
+func holdSoon(path string, n node, flags int, after func(time.Duration) <-chan time.Time) (*os.File, error) {
+	for waited := time.Duration(0); ; waited += letGoPoll {
+		f, err := hold(path, n, flags)
+		if after == nil || waited >= letGo || !errors.Is(err, ErrInUse) {
+			return f, err
+		}
+		<-after(letGoPoll)
+	}
 }
 
 // control runs fn on the descriptor. Unlike os.File.Fd it keeps the file open for

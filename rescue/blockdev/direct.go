@@ -19,6 +19,7 @@ import (
 // and for as long as it is set to.
 type direct struct {
 	f        *os.File
+	rings    *rings // of a device
 	file     bool
 	bytes    int64 // of the source
 	sector   int
@@ -45,7 +46,7 @@ func (d *direct) read(_ context.Context, p []byte, sector int64, _ time.Duration
 	if d.file && want <= narrow {
 		d.advise(off, want, unix.FADV_DONTNEED)
 	}
-	n, err := d.f.ReadAt(buf[:want], off)
+	n, err := d.readAt(buf[:want], off)
 	if &buf[0] != &p[0] {
 		copy(p, buf[:n])
 	}
@@ -60,6 +61,24 @@ func (d *direct) read(_ context.Context, p []byte, sector int64, _ time.Duration
 		return failed(int64(n/d.sector), rescue.HostError, errEnd)
 	}
 	return failed(int64(n/d.sector), classify(err), err)
+}
+
+// readAt reads all of p, up to the end or an error.
+func (d *direct) readAt(p []byte, off int64) (n int, err error) {
+	if d.rings == nil {
+		return d.f.ReadAt(p, off)
+	}
+	for n < len(p) {
+		k, err := d.rings.read(d.f, p[n:], off+int64(n))
+		if err != nil {
+			return n, &os.PathError{Op: "read", Path: d.f.Name(), Err: err}
+		}
+		if k == 0 {
+			return n, io.EOF
+		}
+		n += k
+	}
+	return n, nil
 }
 
 // advise tells the page cache what is coming. It is only advice.

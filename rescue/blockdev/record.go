@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
 )
@@ -67,7 +68,7 @@ func (r record) is(file string) bool {
 //
 // It refuses with [ErrInUse] while another run reads the device, and with
 // [ErrRecord] a file that it does not understand; the file then stays.
-func PutBack(file string) error { return this().putBack(file) }
+func PutBack(file string) error { return this().putBack(file, nil) }
 
 // PutBackAll puts back what earlier runs changed of any disk and left behind: dir is
 // where the files of [Options.Restore] are, all with names that end in ".json". It is
@@ -100,7 +101,7 @@ func (h host) putBackAll(ctx context.Context, dir string) error {
 			if strings.HasPrefix(e.Name(), recoveryPrefix) {
 				answers <- h.putBackRecovery(file)
 			} else {
-				answers <- h.putBack(file)
+				answers <- h.putBack(file, nil)
 			}
 		}()
 	}
@@ -118,7 +119,7 @@ func (h host) putBackAll(ctx context.Context, dir string) error {
 	return all
 }
 
-func (h host) putBack(file string) error {
+func (h host) putBack(file string, after func(time.Duration) <-chan time.Time) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -135,7 +136,7 @@ func (h host) putBack(file string) error {
 	}
 	if n, ok := h.same(r); ok {
 		// Whoever holds it now relies on how it is set.
-		if err := h.mend(n, func(f *os.File) error { return h.undo(f, n, r) }); err != nil {
+		if err := h.mend(n, after, func(f *os.File) error { return h.undo(f, n, r) }); err != nil {
 			return err
 		}
 	}

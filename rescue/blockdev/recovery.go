@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
@@ -142,7 +143,7 @@ func (h host) putBackRecovery(file string) error {
 		}
 		n := nodeAt(dir)
 		if id := h.describe(n); diskHash(id) == r.Disk && speaksATA(n, id) {
-			return h.mend(n, func(f *os.File) error { return r.putBack(passThrough(f), file) })
+			return h.mend(n, nil, func(f *os.File) error { return r.putBack(passThrough(f), file) })
 		}
 	}
 	if r.Boot != h.boot() {
@@ -152,8 +153,8 @@ func (h host) putBackRecovery(file string) error {
 }
 
 // mend holds a device while something is put back. One that vanishes meanwhile is no error.
-func (h host) mend(n node, what func(*os.File) error) error {
-	f, err := hold(devPath(n.name), n, os.O_RDONLY|unix.O_NONBLOCK)
+func (h host) mend(n node, after func(time.Duration) <-chan time.Time, what func(*os.File) error) error {
+	f, err := holdSoon(devPath(n.name), n, os.O_RDONLY|unix.O_NONBLOCK, after)
 	switch {
 	case err == nil:
 		err = errors.Join(what(f), f.Close())

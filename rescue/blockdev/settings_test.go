@@ -114,7 +114,7 @@ func TestRecordOfAnotherTimeOrDiskChangesNothing(t *testing.T) {
 				t.Fatal("the disk itself is not known again")
 			}
 			tc.now(t, h, disk)
-			if err := h.putBack(file); err != nil {
+			if err := h.putBack(file, nil); err != nil {
 				t.Fatal(err)
 			}
 			if text(disk, "device/timeout") != "10" {
@@ -132,7 +132,7 @@ func TestRecordThatIsNotUnderstoodStays(t *testing.T) {
 	for _, content := range []string{"", "nonsense", `{"version":2}`, `{"version":1,"name":"../../etc"}`, `[]`} {
 		file := filepath.Join(t.TempDir(), "restore")
 		write(t, file, content)
-		if err := h.putBack(file); !errors.Is(err, ErrRecord) {
+		if err := h.putBack(file, nil); !errors.Is(err, ErrRecord) {
 			t.Errorf("%q: %v", content, err)
 		}
 		if _, _, err := Open(file, Options{Restore: file}); !errors.Is(err, ErrRecord) {
@@ -142,7 +142,7 @@ func TestRecordThatIsNotUnderstoodStays(t *testing.T) {
 			t.Errorf("%q: %v", content, err)
 		}
 	}
-	if err := h.putBack(filepath.Join(t.TempDir(), "none")); err != nil {
+	if err := h.putBack(filepath.Join(t.TempDir(), "none"), nil); err != nil {
 		t.Errorf("without a record: %v", err)
 	}
 }

@@ -75,7 +75,7 @@ func Open(path string, o Options) (*Source, Identity, error) { return this().ope
 
 func (h host) open(path string, o Options) (*Source, Identity, error) {
 	if o.Restore != "" {
-		if err := h.putBack(o.Restore); err != nil {
+		if err := h.putBack(o.Restore, o.After); err != nil {
 			return nil, Identity{}, err
 		}
 	}
