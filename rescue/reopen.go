@@ -77,8 +77,9 @@ func (r *run) refresh() {
 	if live, _ := r.count(); !n.due || n.done != nil || live > 0 {
 		return
 	}
-	n.due, n.began, n.done = false, r.since(), make(chan error, 1)
-	go func() { n.done <- r.src.(Reopener).Reopen(r.ctx) }()
+	done := make(chan error, 1)
+	n.due, n.began, n.done = false, r.since(), done
+	go func() { done <- r.src.(Reopener).Reopen(r.ctx) }()
 }
 
 // renewed takes the outcome of a reopening. Until a canary vouches for it, the source is

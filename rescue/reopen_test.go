@@ -50,6 +50,12 @@ func (s *sluggish) Reopen(ctx context.Context) error {
 	return nil
 }
 
+func (s *sluggish) times() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reopens
+}
+
 func TestSourceThatBecameSlowIsReopened(t *testing.T) {
 	gone := errors.New("gone for good")
 	for _, tc := range []struct {
@@ -66,8 +72,8 @@ func TestSourceThatBecameSlowIsReopened(t *testing.T) {
 				d := &sluggish{Disk: faulty.New(disk(96)), reopen: tc.reopen, after: 20}
 				sink, m := newMemory(d.Info()), mapfile.New(d.Info().Sectors())
 				out, err := rescue.Run(t.Context(), d, sink, m, options())
-				if err != nil || out.Stop != tc.stop || len(d.reopens) != 1 {
-					t.Fatalf("%+v, %v; %d times", out, err, len(d.reopens))
+				if err != nil || out.Stop != tc.stop || len(d.times()) != 1 {
+					t.Fatalf("%+v, %v; %d times", out, err, len(d.times()))
 				}
 				if tc.stop == rescue.Finished && !out.Complete() {
 					t.Errorf("%+v", out)
@@ -85,12 +91,12 @@ func TestReopeningThatDoesNotHelpIsNotRepeatedAtOnce(t *testing.T) {
 		d.reopen = func(context.Context) error { d.mu.Lock(); d.slow = true; d.mu.Unlock(); return nil }
 		sink, m := newMemory(d.Info()), mapfile.New(d.Info().Sectors())
 		out, err := rescue.Run(t.Context(), d, sink, m, options())
-		if err != nil || !out.Complete() || len(d.reopens) < 2 {
-			t.Fatalf("%+v, %v; reopened %d times", out, err, len(d.reopens))
+		if err != nil || !out.Complete() || len(d.times()) < 2 {
+			t.Fatalf("%+v, %v; reopened %d times", out, err, len(d.times()))
 		}
-		for i := 1; i < len(d.reopens); i++ {
-			if d.reopens[i].Sub(d.reopens[i-1]) < time.Minute {
-				t.Errorf("reopened at %v", d.reopens)
+		for i := 1; i < len(d.times()); i++ {
+			if d.times()[i].Sub(d.times()[i-1]) < time.Minute {
+				t.Errorf("reopened at %v", d.times())
 			}
 		}
 	})
