@@ -24,6 +24,7 @@ type mapOptions struct {
 	image         string
 	png, ddrescue string
 	force         bool
+	damaged       bool
 }
 
 func newMap(p *program) *cobra.Command {
@@ -35,19 +36,29 @@ func newMap(p *program) *cobra.Command {
 for a stretch of the disk and shows the worst that is in it. It needs no key, and
 works while the disk is being imaged: it shows what the vault holds by then.
 
---png writes the picture as a file. --ddrescue writes a map file of GNU ddrescue.`,
+--png writes the picture as a file. --ddrescue writes a map file of GNU ddrescue.
+--damaged lists the files that are not whole instead; that they were shown is recorded.`,
 		Example: `  salvor map T1-2026-0001
   salvor map T1-2026-0001 --png map.png
   salvor map T1-2026-0001 --image image-02 --ddrescue disk.map`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.drawMap(cmd.Context(), args[0], o) })
+			return p.withStation(cmd.Context(), func(s *station) error {
+				if o.damaged && len(o.exports()) > 0 {
+					return usage("map", "--damaged is a list and no picture", "leave out --png and --ddrescue")
+				}
+				if o.damaged {
+					return s.showDamaged(cmd.Context(), args[0], o.image)
+				}
+				return s.drawMap(cmd.Context(), args[0], o)
+			})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "only this image of the case, such as image-01")
 	f.StringVar(&o.png, "png", "", "write the picture to this `FILE`, - for standard output")
 	f.StringVar(&o.ddrescue, "ddrescue", "", "write a ddrescue map to this `FILE`, - for standard output")
+	f.BoolVar(&o.damaged, "damaged", false, "list the files that sectors are missing in, as far as the record has room")
 	f.BoolVar(&o.force, "force", false, "replace a file that exists")
 	return cmd
 }
