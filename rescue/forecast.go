@@ -114,6 +114,18 @@ func (s *Strategy) recount() {
 	}
 }
 
+// agree counts anew when the map was changed by somebody else: at the end of a run what the
+// sink refused is untried again, and what a failing device is blamed for.
+func (s *Strategy) agree() {
+	rescued, bad := int64(0), int64(0)
+	for _, t := range s.cost.tiers {
+		rescued, bad = rescued+t[isRescued], bad+t[isBad]
+	}
+	if all := s.m.Totals(); rescued != all.Sectors(mapfile.Rescued) || bad != all.Sectors(mapfile.Bad) {
+		s.recount()
+	}
+}
+
 // count books that sectors of a tier are in a state, or with sign -1 no more.
 func (s *Strategy) count(t Tier, in state, first, end, sign int64) {
 	f := &s.cost
@@ -286,6 +298,7 @@ func (s *Strategy) edgeCost() float64 {
 func (s *Strategy) Outlook() Outlook {
 	o := Outlook{P10: Unknown, P50: Unknown, P90: Unknown, Step: min(s.stage+1, len(s.plan)), Steps: len(s.plan)}
 	o.Stage = s.plan[o.Step-1].name
+	s.agree()
 	for t := range o.Tiers {
 		c := &s.cost.tiers[t]
 		for _, n := range c {
@@ -351,7 +364,21 @@ func (s *Strategy) estimate() (estimate, bool) {
 	bare, late := &f.accounts[isUntried], &f.accounts[isSlow]
 
 	hole, inner, edge := s.holeCost(), s.innerCost(), s.edgeCost()
-	known := &s.queue.known
+	known := s.queue.known
+	if floor := s.floor(); floor > 0 {
+		// What brings too little is left alone after the visit that shows it.
+		paid := func(cost float64) float64 {
+			share := min(cost*grain/failure, 1)
+			if (1-share)*float64(s.info.Sector) < floor*cost {
+				return cost / 10
+			}
+			return cost
+		}
+		hole, inner, edge = paid(hole), paid(inner), paid(edge)
+		for i := range known {
+			known[i].seconds = known[i].visited * paid(known[i].seconds/max(known[i].visited, 1))
+		}
+	}
 	bad := max(rest[isScrape]-known[isScrape].visited, 0)*hole + known[isScrape].seconds +
 		max(rest[isTrim]-known[isTrim].visited-known[isTrim].inner, 0)*edge + known[isTrim].inner*inner + known[isTrim].seconds
 	after := func(a *account) float64 { return a.became[isTrim]*edge + a.became[isScrape]*hole }
@@ -419,6 +446,16 @@ func (s *Strategy) failureCost() float64 {
 		spent += a.failed
 	}
 	return spent / n
+}
+
+// floor is what the last refining wants to bring, in bytes per second.
+func (s *Strategy) floor() (least float64) {
+	for _, st := range s.plan {
+		if st.kind == refining {
+			least = st.floor
+		}
+	}
+	return least
 }
 
 // retriesLeft is how many rounds of retries the plan has left.

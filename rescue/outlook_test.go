@@ -30,6 +30,9 @@ func TestOutlookCountsAsAFreshLookAtTheMapDoes(t *testing.T) {
 			p.Done(r, disk.ReadAt(context.Background(), make([]byte, r.Sectors*512), r.First, 0))
 			stop--
 		}
+		if rapid.Bool().Draw(t, "taken back") {
+			m.Set(0, min(m.Sectors(), 100), mapfile.Untried) // as the executor does at the end of a run
+		}
 		fresh := rescue.NewStrategy(m, plan.Info, o)
 		fresh.Retier(regions)
 		got, sum := p.Outlook(), int64(0)

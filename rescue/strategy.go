@@ -31,7 +31,7 @@ type Profile uint8
 const (
 	// Normal asks for every sector once.
 	Normal Profile = iota
-	// Gentle leaves alone what yields less than 2 KiB for a second of the disk's
+	// Gentle leaves alone what yields less than 512 bytes for a second of the disk's
 	// time, and gives a bad sector less time while there is better to read.
 	Gentle
 )
