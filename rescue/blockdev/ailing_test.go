@@ -50,9 +50,9 @@ type ailing struct {
 	mu       sync.Mutex
 	plug     *plugged
 	plugs    int
-	reads    int // since the test began
-	fails    int // of them on bad pages
-	reopened bool
+	reopened bool  // under the same name or another
+	reads    int   // since the test began
+	fails    int   // of them on bad pages
 	met      []int // per bad page: how often a read failed on it alone
 }
 
@@ -294,13 +294,13 @@ func (j *judgeSink) Mark(context.Context, int64, int64, byte, uint8) error { ret
 
 // hasty is the strategy with short deadlines.
 type hasty struct {
-	rescue.Planner
+	*rescue.Strategy
 	deadline time.Duration
 	asked    map[rescue.Read]time.Duration
 }
 
 func (h *hasty) Next() (rescue.Read, bool) {
-	r, ok := h.Planner.Next()
+	r, ok := h.Strategy.Next()
 	if ok {
 		was := r.Deadline
 		r.Deadline = h.deadline
@@ -311,13 +311,13 @@ func (h *hasty) Next() (rescue.Read, bool) {
 
 func (h *hasty) Done(r rescue.Read, res rescue.Result) []mapfile.Run {
 	r.Deadline = h.asked[r]
-	return h.Planner.Done(r, res)
+	return h.Strategy.Done(r, res)
 }
 
 func strategy(deadline time.Duration) func(*mapfile.Map, rescue.Info) rescue.Planner {
 	return func(m *mapfile.Map, info rescue.Info) rescue.Planner {
 		s := rescue.NewStrategy(m, info, rescue.StrategyOptions{InFlight: 2})
-		return &hasty{Planner: s, deadline: deadline, asked: map[rescue.Read]time.Duration{}}
+		return &hasty{Strategy: s, deadline: deadline, asked: map[rescue.Read]time.Duration{}}
 	}
 }
 
@@ -413,9 +413,9 @@ func TestEveryFailureModelIsRescuedToTheLastSector(t *testing.T) {
 			}
 			return fate{}
 		}), true, 1},
-		{"slow disease", sick(func(p *plugged, _, _, hit int64) fate {
+		{"slow disease", sick(func(p *plugged, first, end, hit int64) fate {
 			if !p.reopened && p.reads > 40 && hit < 0 {
-				return fate{wait: 20 * time.Millisecond}
+				return fate{wait: time.Duration(end-first) * time.Millisecond}
 			}
 			return fate{}
 		}), false, 0},
@@ -483,7 +483,7 @@ func (a *ailing) rescue(t *testing.T, away int) (*mapfile.Map, rescue.Outcome) {
 			for _, n := range sink.taken {
 				again += max(n-1, 0)
 			}
-			t.Logf("%v after %v: %d bad pages, %d reads of the disk, %d failed, %d plugs, %d KiB read twice; %v", out.Stop, time.Since(began).Round(time.Millisecond), out.Bad/page, a.reads, a.fails, a.plugs, again*4, out.Err)
+			t.Logf("%v after %v: %d bad pages, %d reads of the disk, %d failed, %d plugs, opened again %v, %d KiB read twice; %v", out.Stop, time.Since(began).Round(time.Millisecond), out.Bad/page, a.reads, a.fails, a.plugs, a.reopened, again*4, out.Err)
 			return m, out
 		}
 		a.plug.out()
