@@ -98,7 +98,7 @@ func (y *rhythm) settle(margin float64) {
 			y.margin = max(y.margin, margin+off)
 		}
 	}
-	y.handled = 0
+	y.handled = math.MinInt64 // they are counted from another place now
 }
 
 // foresee jumps over the next bad run, when the runs so far have a rhythm and a length,
