@@ -83,8 +83,8 @@ func (t *Triage) Damaged(ctx context.Context, m *mapfile.Map, src rescue.Source,
 func (t *Triage) withheld(l *layout.Layout, m *mapfile.Map) (lost, unread int64) {
 	size := int64(t.info.Sector)
 	for _, w := range l.Wanted {
-		first, end := w.First/size, min((w.End()+size-1)/size, m.Sectors())
-		for r := range m.Within(first, max(end-first, 0)) {
+		s := t.sectors(w)
+		for r := range m.Within(s.first, s.end-s.first) {
 			if r.Status == mapfile.Rescued {
 				unread += r.Sectors * size
 			} else {

@@ -85,7 +85,7 @@ func (p *Planner) Next() (rescue.Read, bool) {
 		if !p.adopt() {
 			return rescue.Read{}, false
 		}
-		if r, ok := p.recall(); ok || p.recalls() {
+		if r, ok, wait := p.recall(); ok || wait {
 			return r, ok
 		}
 		r, ok := p.Strategy.Next()
@@ -147,23 +147,20 @@ func (p *Planner) adopt() bool {
 	return true
 }
 
-// recall gives the next read of metadata that is in the image and not in the scratch.
-func (p *Planner) recall() (rescue.Read, bool) {
-	if len(p.flying) >= max(p.o.InFlight, 1) {
-		return rescue.Read{}, false
+// recall gives the next read of metadata that is in the image and not in the scratch. They
+// are read one at a time, since the disk may be failing, and nothing else meanwhile: wait
+// says that something is still under way.
+func (p *Planner) recall() (r rescue.Read, ok, wait bool) {
+	if len(p.flying) > 0 {
+		return r, false, p.last.Pass == PassAgain || p.t.hasAgain()
 	}
 	s, ok := p.t.takeAgain()
 	if !ok {
-		return rescue.Read{}, false
+		return r, false, false
 	}
-	r := rescue.Read{First: s.first, Sectors: s.end - s.first, Pass: PassAgain, Stage: "layout", Deadline: againDeadline}
+	r = rescue.Read{First: s.first, Sectors: s.end - s.first, Pass: PassAgain, Stage: "layout", Deadline: againDeadline}
 	p.flying, p.last = append(p.flying, r), r
-	return r, true
-}
-
-// recalls reports whether metadata is being read again; nothing else is read meanwhile.
-func (p *Planner) recalls() bool {
-	return slices.ContainsFunc(p.flying, func(r rescue.Read) bool { return r.Pass == PassAgain })
+	return r, true, false
 }
 
 // holds reports whether a read of the strategy has to wait for a scan, which it starts
@@ -176,6 +173,9 @@ func (p *Planner) holds(r rescue.Read) bool {
 	wait := (!p.swept || p.o.Used) && r.Pass != rescue.PassRefine && r.Pass != rescue.PassRetry
 	if s := p.t.underWay(); s != nil {
 		return wait && s.late.Err() == nil
+	}
+	if p.t.hasNews() {
+		return true // the scan has ended since the tiers were looked at
 	}
 	if !p.due(r) {
 		return false

@@ -22,7 +22,7 @@ type scanning struct {
 // come through the sink.
 func (t *Triage) begin() {
 	ctx, end := context.WithCancel(t.ctx)
-	late, tired := context.WithCancel(ctx)
+	late, tired := context.WithCancel(t.ctx)
 	s := &scanning{end: end, done: make(chan struct{}), late: late}
 	t.mu.Lock()
 	t.scan = s
@@ -52,16 +52,18 @@ func (t *Triage) begin() {
 		if err != nil && ctx.Err() == nil {
 			t.off(err)
 		}
-		end()
+		if l != nil {
+			t.learn(l)
+		}
 		now := t.now()
 		t.mu.Lock()
 		t.scan, t.ended, t.took = nil, now, now.Sub(began)
-		if l != nil {
-			t.layout, t.news = l, true
-		} else {
+		if l == nil {
 			t.fresh += s.fresh
 		}
 		t.mu.Unlock()
+		end()
+		tired()
 		close(s.done)
 		t.nudge()
 	})
@@ -163,14 +165,25 @@ func (t *Triage) keepRead(r rescue.Read) {
 	t.keep.Set(r.First, r.Sectors, mapfile.Rescued)
 }
 
+// hasAgain reports whether something is to be read again.
+func (t *Triage) hasAgain() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mayAgain()
+}
+
+func (t *Triage) mayAgain() bool {
+	return len(t.again) > 0 && t.err == nil && t.left >= int64(t.info.Sector)
+}
+
 // takeAgain gives the next run of sectors to be read again.
 func (t *Triage) takeAgain() (span, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	size := int64(t.info.Sector)
-	if len(t.again) == 0 || t.err != nil || t.left < size {
+	if !t.mayAgain() {
 		return span{}, false
 	}
+	size := int64(t.info.Sector)
 	s := &t.again[0]
 	took := span{s.first, min(s.end, s.first+min(rescue.MaxRead, t.left)/size)}
 	if s.first = took.end; s.first == s.end {
@@ -208,8 +221,45 @@ func (t *Triage) expect(first, n int64) {
 	}
 }
 
-// adopt draws the conclusions from a new layout: what is to be kept and read again, and
-// the tiers. Not ok means that there is none. m is the map of the rescue.
+// learn draws from a new layout what can be drawn without the map of the rescue: the tiers,
+// and what is to be kept. For a large disk that takes a while, so that the goroutine of
+// the scan does it.
+func (t *Triage) learn(l *layout.Layout) {
+	plan, first := l.Plan(int64(t.info.Sector))
+	if t.o.Known != nil {
+		plan = overlay(plan, t.o.Known.Regions)
+	}
+	want := mapfile.New(t.info.Sectors())
+	for _, w := range l.Wanted {
+		s := t.sectors(w)
+		want.Set(s.first, s.end-s.first, mapfile.Rescued)
+	}
+	const batch = 1000 // the lock is not kept for long
+	for part := range slices.Chunk(l.Wanted, batch) {
+		t.mu.Lock()
+		for _, w := range part {
+			s := t.sectors(w)
+			t.keep.Set(s.first, s.end-s.first, mapfile.Rescued)
+		}
+		t.mu.Unlock()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.layout, t.news, t.plan, t.first, t.want = l, true, plan, first, want
+	t.missing = want.Totals().Sectors(mapfile.Rescued)
+}
+
+// sectors gives the sectors of a region of bytes, within the disk.
+func (t *Triage) sectors(r layout.Region) span {
+	size := int64(t.info.Sector)
+	s := span{max(r.First/size, 0), min((r.End()+size-1)/size, t.info.Sectors())}
+	s.first = min(s.first, s.end)
+	return s
+}
+
+// adopt draws the rest of the conclusions from a new layout: what is to be read again, and
+// whether anything is left to be found out. It gives the tiers; not ok means that there
+// is nothing new. m is the map of the rescue.
 func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -217,24 +267,11 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 		return nil, nil, false
 	}
 	t.news = false
-	t.plan, t.first = t.layout.Plan(int64(t.info.Sector))
-	if t.o.Known != nil {
-		t.plan = overlay(t.plan, t.o.Known.Regions)
-	}
-	t.want = mapfile.New(t.info.Sectors())
-	t.missing = 0
 	t.again = t.again[:0]
 	t.settled = true // until something is found that may yet be read
-	size := int64(t.info.Sector)
 	for _, w := range t.layout.Wanted {
-		first, end := max(w.First/size, 0), min((w.End()+size-1)/size, t.info.Sectors())
-		if first >= end {
-			continue
-		}
-		t.keep.Set(first, end-first, mapfile.Rescued)
-		t.want.Set(first, end-first, mapfile.Rescued)
-		t.missing += end - first
-		for r := range m.Within(first, end-first) {
+		s := t.sectors(w)
+		for r := range m.Within(s.first, s.end-s.first) {
 			switch r.Status {
 			case mapfile.Rescued:
 				t.recall(r.First, r.End())
