@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -114,7 +113,7 @@ func (a *auditing) enrols(ctx context.Context, log *auditedLog, enrolled map[str
 			}
 		}
 		return nil
-	}, `SELECT `+eventColumns+` FROM events WHERE case_no IS NULL AND type <> 'heartbeat' AND type = ? AND station = ? ORDER BY seq`,
+	}, `SELECT `+eventColumns+` FROM events INDEXED BY events_shop WHERE case_no IS NULL AND type <> 'heartbeat' AND type = ? AND station = ? ORDER BY seq`,
 		string(custody.TypeStationEnrolled), log.name)
 }
 
@@ -367,6 +366,7 @@ const treeChunk = 512
 // compareTree compares the stored hashes, many at a time, and one by one where
 // that shows a difference.
 func (a *auditing) compareTree(ctx context.Context, log *auditedLog) error {
+	const digits = "0123456789ABCDEF" // as SQLite's hex writes them
 	hashes := log.tree.hashes
 	good := make([]bool, (len(hashes)+treeChunk-1)/treeChunk)
 	buf := make([]byte, 0, treeChunk*2*tlog.HashSize)
@@ -383,9 +383,11 @@ func (a *auditing) compareTree(ctx context.Context, log *auditedLog) error {
 		}
 		buf = buf[:0]
 		for _, h := range hashes[k*treeChunk : min((k+1)*treeChunk, int64(len(hashes)))] {
-			buf = hex.AppendEncode(buf, h[:])
+			for _, b := range h {
+				buf = append(buf, digits[b>>4], digits[b&15])
+			}
 		}
-		good[k] = bytes.EqualFold(buf, got)
+		good[k] = bytes.Equal(buf, got)
 		return nil
 	}, `SELECT i / 512, group_concat(hex(hash), '' ORDER BY i) FROM tree WHERE station = ? GROUP BY i / 512`, log.name)
 	if err != nil {

@@ -16,7 +16,6 @@ import (
 // bundled makes a bundle of the first case of two stations' work.
 func bundled(t testing.TB) (text, key string, a *shopfloor, no custody.CaseNo) {
 	a, v := newShopfloor(t), newVault("v1")
-	a.quick(t)
 	no = a.openCase(t)
 	b := a.join(t, "B2", v.Journal)
 	b.append(t, Entry{Case: no, Pub: custody.HoldAdded{Hold: "h1", Kind: custody.HoldLegal, Review: "2027-01-01"}})

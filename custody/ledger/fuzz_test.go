@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"salvor/custody"
+	"salvor/custody/journal"
 )
 
 // Whatever bytes stand in the file, reading them must neither panic nor give
@@ -74,6 +75,102 @@ func FuzzStationKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		if st, err := parseStation(text); err == nil && st.text() != text {
 			t.Error("another key came back")
+		}
+	})
+}
+
+// Whatever a bundle says, checking it does not panic, and what it accepts is the
+// shop's.
+func FuzzBundle(f *testing.F) {
+	text, key, _, no := bundled(f)
+	f.Add([]byte(text))
+	f.Add([]byte(text[:len(text)/2]))
+	f.Add([]byte("{}\n"))
+	f.Add([]byte(`{"salvor":"bundle/1","case":"T1-2026-0001","card":"x"}` + "\n"))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		r, err := CheckBundle(bytes.NewReader(p), key)
+		if err == nil && (r.Shop != testShop || r.Case.No != no || string(p) != text) {
+			t.Errorf("%+v", r.Case)
+		}
+	})
+}
+
+func FuzzAuditRecord(f *testing.F) {
+	f.Add(record{key: "k", size: 3, digest: custody.Hash{1}}.text())
+	f.Add(recordHeader + "\n\n\n\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if r, ok := parseRecord(text); ok && r.text() != text {
+			t.Errorf("%q came back as %q", text, r.text())
+		}
+	})
+}
+
+// Of an event that decodes, skim reads what decoding reads; of anything else it
+// may say what it wants, without panicking.
+func FuzzSkim(f *testing.F) {
+	e := custody.Event{
+		ID: "01KB0F4VY9V3QK3Y8M6T2R7W5Z", Station: "T1", Seq: 2, Prev: custody.Hash{1}, TS: custody.At(testStart), Op: testOp, Case: "T1-2026-0001",
+		Pub: custody.PrivateErased{Events: []custody.Ref{{Station: "T1", Seq: 1}}}, Commit: custody.Hash{2},
+	}
+	text, err := e.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"v":1,"id":"`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, ok := skim(text)
+		e, err := custody.DecodeEvent(text)
+		if err != nil {
+			return
+		}
+		if !ok || string(got.id) != e.ID || string(got.station) != e.Station || got.seq != e.Seq || !spells(got.prev, e.Prev) ||
+			got.ts != e.TS.Unix() || string(got.kind) != string(e.Type()) || string(got.no) != string(e.Case) || got.commit != e.Commit {
+			t.Errorf("%s\n%+v", text, got)
+		}
+		if p, isErased := e.Pub.(custody.PrivateErased); isErased {
+			a := auditing{erased: make(map[custody.Ref]bool)}
+			if !a.noteErased(text) || len(a.erased) != len(p.Events) {
+				t.Errorf("%s\n%v", text, a.erased)
+			}
+		}
+	})
+}
+
+// Whatever lies in a journal under the name of an event, reading it does not
+// panic, and what is believed is what the station has signed.
+func FuzzJournalFile(f *testing.F) {
+	st, err := NewStation(testShop, "T1", rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	e := custody.Event{ID: "01KB0F4VY9V3QK3Y8M6T2R7W5Z", Station: "T1", Seq: 1, TS: custody.At(testStart), Op: testOp, Pub: custody.Heartbeat{}}
+	text, err := e.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	msg, err := st.SignNote(string(text))
+	if err != nil {
+		f.Fatal(err)
+	}
+	cp, err := st.SignNote(custody.Checkpoint{Origin: st.Origin(), Size: 1}.Text())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(msg)
+	f.Add(cp)
+	f.Add(msg[:len(msg)-4])
+	file := journal.FileOf(e.Ref(), custody.Leaf(text))
+	p := peer{"T1", st.verifier}
+	f.Fuzz(func(t *testing.T, p1 []byte) {
+		v := newVault("v1")
+		v.mem.Write(file.Name(), p1)
+		v.mem.Write(journal.CheckpointName("T1"), p1)
+		if in := readEvent(v.Journal, p, file); in.err == nil && (in.leaf != custody.Leaf(text) || !bytes.HasPrefix(p1, text)) {
+			t.Errorf("%s was believed", p1)
+		}
+		if got, _, ok, err := readPublished(v.Journal, p); err == nil && ok && got.Size != 1 {
+			t.Errorf("%+v was believed", got)
 		}
 	})
 }

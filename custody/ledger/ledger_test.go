@@ -84,7 +84,7 @@ func newShopfloorIn(t testing.TB, dir string) *shopfloor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	s.append(t,
+	s.quick(t).append(t,
 		Entry{Pub: custody.ShopCreated{Shop: testShop}},
 		Entry{Pub: s.st.Enrolment()},
 		Entry{Pub: custody.OperatorAdded{Op: testOp, Kind: custody.OperatorPerson}, Private: map[string]string{"login": "an", "name": "An Peeters"}},
