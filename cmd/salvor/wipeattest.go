@@ -37,7 +37,10 @@ func (w *wiping) finish(ctx context.Context, job *device.Job, evidence device.Ev
 		return err
 	}
 	if w.json {
-		if err := w.term.Message("wiped", map[string]any{"attest": job.ID, "verdict": v, "content": contentOf(evidence), "sanitize": evidence.Sanitize, "key": w.keys.Verifier()}); err != nil {
+		if err := w.term.Message("wiped", map[string]any{
+			"attest": job.ID, "verdict": v, "content": contentOf(evidence), "sanitize": evidence.Sanitize, "key": w.keys.Verifier(),
+			"seconds": map[string]float64{"overwrite": job.Turned.Sub(job.Begun).Seconds(), "read_back": job.Ended.Sub(job.Turned).Seconds()},
+		}); err != nil {
 			return err
 		}
 	} else {

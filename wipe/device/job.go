@@ -34,8 +34,9 @@ type Job struct {
 	Kind      string    `json:"kind"`
 	Stage     Stage     `json:"stage"`
 	StreamKey wipe.Key  `json:"stream_key"`
-	Begun     time.Time `json:"begun,omitzero"` // first write, UTC
-	Ended     time.Time `json:"ended,omitzero"` // end of the reading back, UTC
+	Begun     time.Time `json:"begun,omitzero"`  // first write, UTC
+	Turned    time.Time `json:"turned,omitzero"` // end of the overwriting, UTC
+	Ended     time.Time `json:"ended,omitzero"`  // end of the reading back, UTC
 
 	Device Identity `json:"device"`
 	Ref    string   `json:"ref,omitempty"` // the caller's own: the number of a case

@@ -111,6 +111,7 @@ func (r *run) walk(ctx context.Context) error {
 				return err
 			}
 		}
+		j.Turned = r.o.Now().UTC()
 		if err := r.advance(ctx, Reading); err != nil {
 			return err
 		}
