@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -27,65 +28,93 @@ type reportOptions struct {
 	force, print      bool
 }
 
+// A paperKind is a paper and what it is about.
+type paperKind struct {
+	kind  custody.PaperKind
+	short string
+	shop  bool // about the shop as a whole
+}
+
+// paperKinds are the papers, in the order of a case's life.
+func paperKinds() []paperKind {
+	return []paperKind{
+		{custody.PaperIntake, "what was handed in and agreed, to sign, with a receipt to tear off", false},
+		{custody.PaperCustody, "everything that happened to a case, and who had it in hand", false},
+		{custody.PaperHandover, "what goes back, what is missing, what is still kept, to sign", false},
+		{custody.PaperAttest, "what was erased, what was proved, and what is not covered", false},
+		{custody.PaperDue, "every copy that is kept, and what the manager has to do", true},
+		{custody.PaperRegister, "the record of processing activities (Art. 30)", true},
+		{custody.PaperIncidents, "the register of incidents, with their clocks", true},
+		{custody.PaperRequests, "the register of requests, with their clocks", true},
+	}
+}
+
 func newReport(p *program) *cobra.Command {
-	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report KIND [CASE]",
+		Use:   "report",
 		Short: "print a paper: intake, custody report, attest, overview, registers",
 		Long: `Prints a paper in the customer's language, else the shop's (--lang for another).
-
-about a case:
-  attest   what was erased, what was proved, and what is not covered
-  custody  everything that happened to the case, and who had it in hand
 
 A paper is PDF, HTML with a print style sheet, text or JSON: what the name of --out
 ends with, text on standard output, or --format. JSON holds the same as the paper,
 canonical; the attest's holds the signed statement too. --print sends it to the
 printer. Printing is recorded.`,
-		Example: "  salvor report attest T1-2026-0001 --print\n  salvor report custody T1-2026-0001 --out custody.pdf --copy shop",
-		Args:    cobra.RangeArgs(1, 2),
+		Example: "  salvor report attest T1-2026-0001 --print\n  salvor report custody T1-2026-0001 --out custody.pdf\n  salvor report due --out overview.pdf",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, k := range paperKinds() {
+		cmd.AddCommand(newPaper(p, k.kind, k.short, k.shop))
+	}
+	cmd.AddCommand(newLabel(p))
+	return cmd
+}
+
+func newPaper(p *program, kind custody.PaperKind, short string, shop bool) *cobra.Command {
+	var o reportOptions
+	use, example := string(kind)+" CASE", " T1-2026-0001"
+	if shop {
+		use, example = string(kind), ""
+	}
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: cobra.RangeArgs(0, 1),
+		Example: fmt.Sprintf("  salvor report %[1]s%[2]s\n  salvor report %[1]s%[2]s --lang fr --out %[1]s.pdf", kind, example),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			no := ""
-			if len(args) > 1 {
-				no = args[1]
-			}
-			kind, err := parseKind(args[0], no)
+			format, err := o.check("report", p.json)
 			if err != nil {
 				return err
 			}
-			return p.withStation(cmd.Context(), func(s *station) error { return s.report(cmd.Context(), kind, no, o) })
+			return p.withStation(cmd.Context(), func(s *station) error {
+				return s.report(cmd.Context(), kind, strings.Join(args, ""), format, o)
+			})
 		},
 	}
+	o.flags(cmd)
+	switch kind {
+	case custody.PaperAttest:
+		cmd.Flags().StringVar(&o.image, "image", "", "only this image of the case")
+	case custody.PaperIntake, custody.PaperHandover:
+		cmd.Flags().StringVar(&o.copyFor, "copy", "customer", "whose copy: customer or shop")
+	}
+	return cmd
+}
+
+// flags are those of everything that is printed.
+func (o *reportOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "", "pdf, html, text or json")
 	f.StringVar(&o.lang, "lang", "", "nl, fr, de or en (default: the customer's, else the shop's)")
 	f.StringVar(&o.out, "out", "-", "file to write, - for standard output")
-	f.StringVar(&o.image, "image", "", "attest: only this image of the case")
-	f.StringVar(&o.copyFor, "copy", "customer", "whose copy of a paper about a case: customer or shop")
 	f.BoolVar(&o.force, "force", false, "replace the file")
 	f.BoolVar(&o.print, "print", false, "send it to the printer (lp)")
-	return cmd
 }
 
-// parseKind reads what paper is asked for, and whether a case belongs to it.
-func parseKind(kind, no string) (custody.PaperKind, error) {
-	k := custody.PaperKind(kind)
-	switch k {
-	case custody.PaperAttest, custody.PaperCustody:
-		if no == "" {
-			return "", usage("report", "which case?", "salvor report "+kind+" CASE")
-		}
-		return k, nil
-	}
-	return "", usage("report", "no such paper", "salvor report --help lists them")
-}
-
-// formats are the endings of files that name a format.
-func formatOf(o reportOptions) (custody.PaperFormat, error) {
+// formatOf is the format that was asked for, by name or by the ending of a file.
+func formatOf(what string, o reportOptions) (custody.PaperFormat, error) {
 	if o.format != "" {
 		f := custody.PaperFormat(o.format)
 		if !f.Valid() {
-			return "", usage("report", "--format: pdf, html, text or json", "")
+			return "", usage(what, "--format: pdf, html, text or json", "")
 		}
 		return f, nil
 	}
@@ -107,26 +136,26 @@ func formatOf(o reportOptions) (custody.PaperFormat, error) {
 }
 
 // check settles the options before anything is opened or recorded.
-func (o *reportOptions) check(json bool) (custody.PaperFormat, error) {
+func (o *reportOptions) check(what string, json bool) (custody.PaperFormat, error) {
 	if json && o.format == "" {
 		o.format = string(custody.FormatJSON)
 	}
-	format, err := formatOf(*o)
+	format, err := formatOf(what, *o)
 	switch {
 	case err != nil:
 		return "", err
 	case json && format != custody.FormatJSON:
-		return "", usage("report", "--json and --format "+o.format+" exclude each other", "leave one of the two out")
-	case o.copyFor != string(report.CopyCustomer) && o.copyFor != string(report.CopyShop):
-		return "", usage("report", "--copy: customer or shop", "")
+		return "", usage(what, "--json and --format "+o.format+" exclude each other", "leave one of the two out")
+	case o.copyFor != "" && o.copyFor != string(report.CopyCustomer) && o.copyFor != string(report.CopyShop):
+		return "", usage(what, "--copy: customer or shop", "")
 	case o.print && o.out != "-":
-		return "", usage("report", "--print and --out exclude each other", "leave one of the two out")
+		return "", usage(what, "--print and --out exclude each other", "leave one of the two out")
 	case o.print && format != custody.FormatPDF && format != custody.FormatText:
-		return "", usage("report", "--print takes pdf or text", "")
+		return "", usage(what, "--print takes pdf or text", "")
 	}
 	if o.lang != "" {
 		if _, err := report.ParseLanguage(o.lang); err != nil {
-			return "", usage("report", "--lang: nl, fr, de or en", "")
+			return "", usage(what, "--lang: nl, fr, de or en", "")
 		}
 	}
 	return format, nil
@@ -143,15 +172,12 @@ func (s *station) language(o reportOptions, customers custody.Language) custody.
 	return custody.Dutch
 }
 
-func (s *station) report(ctx context.Context, kind custody.PaperKind, no string, o reportOptions) error {
-	format, err := o.check(s.json)
-	if err != nil {
-		return err
-	}
-	if err := s.mayDeliver(ctx, format, o); err != nil {
+func (s *station) report(ctx context.Context, kind custody.PaperKind, no string, format custody.PaperFormat, o reportOptions) error {
+	if err := s.mayDeliver(ctx, "report", format, o); err != nil {
 		return err
 	}
 	var c custody.Case
+	var err error
 	if no != "" {
 		if c, err = s.findCase(ctx, no); err != nil {
 			return err
@@ -164,6 +190,12 @@ func (s *station) report(ctx context.Context, kind custody.PaperKind, no string,
 		papers, err = s.attestPapers(ctx, c, o, format, language)
 	case custody.PaperCustody:
 		papers, err = s.custodyPaper(ctx, c, string(format), language)
+	case custody.PaperIntake:
+		papers, err = one(format)(s.intakePaper(ctx, c, o, language))
+	case custody.PaperHandover:
+		papers, err = one(format)(s.handoverPaper(ctx, c, o, language))
+	default:
+		papers, err = one(format)(s.shopPaper(ctx, kind, language))
 	}
 	if err != nil {
 		return err
@@ -182,6 +214,17 @@ func (s *station) report(ctx context.Context, kind custody.PaperKind, no string,
 	})
 }
 
+// one renders a paper that was filled without an error.
+func one(format custody.PaperFormat) func(report.Paper, error) ([][]byte, error) {
+	return func(p report.Paper, err error) ([][]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		content, err := report.Render(p, format)
+		return [][]byte{content}, err
+	}
+}
+
 // printed records that a paper was printed.
 func (s *station) printed(ctx context.Context, no custody.CaseNo, kind custody.PaperKind, format custody.PaperFormat, language custody.Language) error {
 	_, err := s.ledger.Append(ctx, s.operatorOrStation(ctx), ledger.Entry{Case: no, Pub: custody.PaperPrinted{Kind: kind, Format: format, Lang: language}})
@@ -189,16 +232,16 @@ func (s *station) printed(ctx context.Context, no custody.CaseNo, kind custody.P
 }
 
 // mayDeliver refuses, before anything is recorded, a paper that could not be delivered.
-func (s *station) mayDeliver(ctx context.Context, format custody.PaperFormat, o reportOptions) error {
+func (s *station) mayDeliver(ctx context.Context, what string, format custody.PaperFormat, o reportOptions) error {
 	if o.print {
 		if _, err := exec.LookPath("lp"); err != nil {
-			return &ui.Error{Code: ui.Other, What: "print", Why: "this machine has no printing system (lp)", Hint: "--out FILE writes the paper", Err: err}
+			return &ui.Error{Code: ui.Other, What: what, Why: "this machine has no printing system (lp)", Hint: "--out FILE writes the paper", Err: err}
 		}
 		return nil
 	}
 	if o.out == "-" {
 		if format == custody.FormatPDF && s.term.StdoutIsTerminal() {
-			return usage("report", "a PDF is not for a terminal", "--out FILE, --print, or --format text")
+			return usage(what, "a PDF is not for a terminal", "--out FILE, --print, or --format text")
 		}
 		return nil
 	}
@@ -206,7 +249,7 @@ func (s *station) mayDeliver(ctx context.Context, format custody.PaperFormat, o 
 		return err
 	}
 	if _, err := os.Lstat(o.out); err == nil && !o.force {
-		return refuse("report", "the file "+o.out+" exists", "use another name, or --force to replace it")
+		return refuse(what, "the file "+o.out+" exists", "use another name, or --force to replace it")
 	}
 	return nil
 }
@@ -335,6 +378,17 @@ func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOpti
 	}
 	var papers [][]byte
 	for _, record := range records {
+		if record.Image == "" && o.image == "" {
+			paper, err := s.devicePaper(ctx, c, record, known, names, foot, language)
+			if err != nil {
+				return nil, err
+			}
+			text, err := render(paper, string(format))
+			if err != nil {
+				return nil, err
+			}
+			papers = append(papers, text)
+		}
 		if o.image != "" && record.Image != o.image || !issued(c, record) {
 			continue
 		}
@@ -358,6 +412,17 @@ func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOpti
 		return nil, &ui.Error{Code: ui.NotFound, What: "attest of " + string(c.No), Why: "nothing of it was erased yet", Hint: "salvor due; salvor purge"}
 	}
 	return papers, nil
+}
+
+// devicePaper fills the attest of a whole device.
+func (s *station) devicePaper(ctx context.Context, c custody.Case, record ledger.AttestRecord, known note.Verifiers, names map[string]string, foot report.Foot, language custody.Language) (report.DeviceAttestPaper, error) {
+	a, n, err := report.OpenDeviceAttest(record.Note, known)
+	if err != nil {
+		return report.DeviceAttestPaper{}, &ui.Error{Code: ui.VerifyFailed, What: "attest of " + string(c.No), Why: "the stored statement is not what was signed", Hint: "salvor audit", Err: err}
+	}
+	head, err := s.head(ctx, fmt.Sprintf("%s-%s-attest", c.No, a.Device.Name), language)
+	sum := sha256.Sum256(record.Note)
+	return report.DeviceAttestPaper{Head: head, Attest: a, Signer: n.Sigs[0].Name, SHA256: hex.EncodeToString(sum[:]), Note: string(record.Note), Names: names, Foot: foot}, err
 }
 
 // issued tells whether the ledger's events know the attest by its hash.

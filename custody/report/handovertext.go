@@ -118,7 +118,9 @@ func (p HandoverPaper) held(s *page) {
 		s.para(s.say("handover.held_none"))
 		return
 	}
+	free := false // a copy that no hold keeps
 	for _, c := range p.Held {
+		free = free || !c.Held
 		where := ""
 		if p.Copy != CopyCustomer {
 			where = plain(c.Where)
@@ -133,7 +135,9 @@ func (p HandoverPaper) held(s *page) {
 		}
 		s.item(join(plain(c.Image), where, until, held))
 	}
-	s.para(s.say("handover.shorter"))
+	if free && p.Confirmed.IsZero() {
+		s.para(s.say("handover.shorter"))
+	}
 }
 
 // question asks whether the customer has everything: from then on the shop keeps the

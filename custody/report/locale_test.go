@@ -163,6 +163,12 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	}
 	add("purpose.short.", "crash", "reinstall", "transfer")
 	add("hold.short.", "restriction", "legal", "incident", "other")
+	for _, k := range []custody.ExceptionKind{
+		custody.HeldButErased, custody.NotProved, custody.ClonedStation, custody.NotOpened, custody.AfterErase, custody.OpenCopies,
+		custody.OpenItems, custody.Disputed, custody.ItemTwice, custody.SealNotIntact, custody.PlainCopy, custody.LateExtension,
+	} {
+		add("gap.", string(k))
+	}
 	for _, n := range custody.PolicyNames() {
 		add("policy.", string(n))
 	}

@@ -17,7 +17,7 @@ func (p RegisterPaper) title(l locale) string { return l.say("doc.register30") }
 func (p RegisterPaper) write(s *page) {
 	s.heading(s.say("register.about"))
 	s.field(s.say("gdpr.controller"), join(plain(p.Shop.Name), plain(p.Shop.Address)))
-	s.field(s.say("register.contact"), join(plain(p.Shop.Phone), plain(p.Shop.Email)))
+	s.field(s.say("register.contact"), s.orUnknown(join(plain(p.Shop.Phone), plain(p.Shop.Email))))
 	s.field(s.say("gdpr.dpo"), plain(p.Shop.DPO))
 	s.field(s.say("register.representative"), s.orNone(p.Representative))
 	s.field(s.say("register.joint"), s.orNone(p.Joint))
@@ -61,13 +61,17 @@ func (p RegisterPaper) activity(s *page, a Activity, number string, processor bo
 	s.field(s.say("gdpr.cat_subjects"), plain(own.Subjects))
 	s.field(s.say("gdpr.cat_data"), plain(own.Data))
 	s.field(s.say("gdpr.recipients"), plain(own.Recipients))
-	s.field(s.say("gdpr.third_country"), p.thirdCountries(s, own.ThirdCountry))
+	abroad := plain(own.ThirdCountry)
+	if a.Code == ActivityRescue || a.Code == ActivityForOthers {
+		abroad = p.thirdCountries(s, own.ThirdCountry)
+	}
+	s.field(s.say("gdpr.third_country"), abroad)
 	s.field(s.say("ret.period"), plain(own.Period))
 	s.field(s.say("gdpr.measures"), plain(own.Measures))
 }
 
-// thirdCountries adds the processors outside the European Economic Area, whatever an
-// activity says: a register that leaves one out is wrong.
+// thirdCountries names the processors outside the European Economic Area: customers'
+// disks go to them, so the activities that are about those disks say so.
 func (p RegisterPaper) thirdCountries(s *page, said string) string {
 	var outside []string
 	for _, r := range p.Processors {
