@@ -16,11 +16,21 @@
 // The text of an event, as package custody encodes it, is signed by the
 // station as a note (golang.org/x/mod/sumdb/note) under the name
 // "salvor/<shop>/<station>". Its leaf is the RFC 6962 hash of that text, without
-// the signatures: so an operator's signature can stand beside the station's
-// one day without changing any hash. Each event holds the leaf of the one
+// the signatures: so an operator's signature stands beside the station's
+// without changing any hash. Each event holds the leaf of the one
 // before it, and the checkpoint holds the root of the tree over all of them.
 // Only the newest checkpoint is kept: an older one lying in the file would let
 // a log whose end was cut off pass for a whole one.
+//
+// # Several stations
+//
+// What this station records goes to the journals in the vaults ([Ledger.Publish],
+// package journal), and what others have published there comes in
+// ([Ledger.Import]) after its signature, its place in its log and its log's
+// checkpoint were checked. Holds and shortened deadlines are published first
+// ([Ledger.PublishFirst]), and the purge reads the journals again before it
+// destroys a key ([Ledger.CaseUnderLock]). A ledger is an index: [Rebuild] makes it
+// again.
 //
 // # What is private
 //
