@@ -119,6 +119,41 @@ func TestClassIsRightOnRealFileSystems(t *testing.T) {
 				shell(t, "sync")
 			},
 		},
+		{
+			name: "xfs with a part shared", mib: 320, mkfs: xfs, media: MediaNotAssured, key: KeyComplete, reason: BecauseShared, left: "some",
+			prepare: func(t *testing.T, _ *disk, im *image) {
+				shell(t, "xfs_io", "-f", "-c", "reflink "+seg(im)+" 0 0 1m", im.path("part"))
+			},
+		},
+		{
+			name: "xfs with a file preallocated and never written", mib: 320, mkfs: xfs, media: MediaRaw, key: KeyComplete, left: "none",
+			prepare: func(t *testing.T, _ *disk, im *image) {
+				shell(t, "fallocate", "-l", "8MiB", im.path("beside"))
+			},
+		},
+		{
+			name: "btrfs without copy-on-write", mib: 128, mkfs: []string{"mkfs.btrfs", "-q", "-f"}, mount: "nodatacow", media: MediaNotAssured, key: KeyPartial, reason: BecauseCopyOnWrite,
+		},
+		{
+			name: "btrfs with a snapshot", mib: 256, mkfs: []string{"mkfs.btrfs", "-q", "-f"}, media: MediaNotAssured, key: KeyPartial, reason: BecauseCopyOnWrite, left: "some",
+			prepare: func(t *testing.T, d *disk, _ *image) {
+				shell(t, "btrfs", "subvolume", "snapshot", "-r", d.mnt, filepath.Join(d.mnt, "snap"))
+			},
+		},
+		{
+			name: "btrfs without copy-on-write, with a snapshot", mib: 256, mkfs: []string{"mkfs.btrfs", "-q", "-f"}, mount: "nodatacow", media: MediaNotAssured, key: KeyPartial, reason: BecauseCopyOnWrite, left: "some",
+			prepare: func(t *testing.T, d *disk, _ *image) {
+				shell(t, "btrfs", "subvolume", "snapshot", "-r", d.mnt, filepath.Join(d.mnt, "snap"))
+			},
+		},
+		{
+			name: "btrfs after a snapshot was removed", mib: 256, mkfs: []string{"mkfs.btrfs", "-q", "-f"}, media: MediaNotAssured, key: KeyPartial, reason: BecauseCopyOnWrite,
+			prepare: func(t *testing.T, d *disk, _ *image) {
+				shell(t, "btrfs", "subvolume", "snapshot", "-r", d.mnt, filepath.Join(d.mnt, "snap"))
+				shell(t, "btrfs", "subvolume", "delete", filepath.Join(d.mnt, "snap"))
+				shell(t, "sync")
+			},
+		},
 		{name: "btrfs", mib: 128, mkfs: []string{"mkfs.btrfs", "-q", "-f"}, media: MediaNotAssured, key: KeyPartial, reason: BecauseCopyOnWrite, left: "some"},
 		{name: "btrfs with a look for residue", mib: 128, mkfs: []string{"mkfs.btrfs", "-q", "-f"}, media: MediaNotAssured, key: KeyPartial, reason: BecauseResidue, left: "some", residue: true},
 	} {

@@ -81,6 +81,10 @@ func main() {
 	}
 }
 
+func losetup(args ...string) error {
+	return exec.CommandContext(context.Background(), "losetup", args...).Run()
+}
+
 // try runs one program on one disk and counts what is left.
 func try(f fault, size int64, command string, limit time.Duration) (left int64, exit string, err error) {
 	dir, err := os.MkdirTemp("", "wipefaults")
@@ -110,14 +114,14 @@ func try(f fault, size int64, command string, limit time.Duration) (left int64, 
 		return 0, "", err
 	}
 	defer func() { err = errors.Join(err, disk.Close()) }()
-	out, err := exec.Command("losetup", "--direct-io=on", "-f", "--show", disk.Path).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "losetup", "--direct-io=on", "-f", "--show", disk.Path).CombinedOutput()
 	if err != nil {
 		return 0, "", fmt.Errorf("losetup: %w: %s", err, out)
 	}
 	dev := strings.TrimSpace(string(out))
 	defer func() {
 		for range 50 { // udev or the program may let it go a moment later
-			if exec.Command("losetup", "-d", dev).Run() == nil && exec.Command("losetup", dev).Run() != nil {
+			if losetup("-d", dev) == nil && losetup(dev) != nil {
 				return
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -141,7 +145,7 @@ func try(f fault, size int64, command string, limit time.Duration) (left int64, 
 	default:
 		exit = "0"
 	}
-	_ = exec.Command("blockdev", "--flushbufs", dev).Run()
+	_ = exec.CommandContext(context.Background(), "blockdev", "--flushbufs", dev).Run()
 	disk.Set(faulty.Plan{})
 	now, err := os.ReadFile(file)
 	if err != nil {
