@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/rescue"
 	"salvor/rescue/mapfile"
 )
@@ -53,4 +55,41 @@ func BenchmarkHealthyFile(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkHealthyDevice reads a loop device past the page cache through the whole
+// engine: as it is done, and with a thread that waits for every read.
+func BenchmarkHealthyDevice(b *testing.B) {
+	dev := loop(b, file(b, content(256<<20)))
+	for _, way := range []string{"io_uring", "pread"} {
+		b.Run(way, func(b *testing.B) {
+			b.SetBytes(256 << 20)
+			before := processorTime(b)
+			for b.Loop() {
+				src, _, err := Open(dev, Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				src.at.rings.none.Store(way == "pread")
+				m := mapfile.New(src.Info().Sectors())
+				out, err := rescue.Run(b.Context(), src, nowhere{}, m, rescue.Options{Now: time.Now, After: time.After})
+				if err != nil || !out.Complete() {
+					b.Fatal(out, err)
+				}
+				if err := src.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((processorTime(b)-before).Milliseconds())/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+// processorTime is what this process has used of the processors.
+func processorTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
