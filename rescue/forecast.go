@@ -47,8 +47,8 @@ func stateOf(s mapfile.Status) state {
 // account is what it cost to take sectors out of a state.
 type account struct {
 	spent  float64         // seconds, for good reads as if at the outer edge
-	failed float64         // seconds, for failures, but for the excess of those that hung
-	fails  float64         // failures
+	failed float64         // seconds, for failures, but for those that hung
+	fails  float64         // failures, without those
 	left   float64         // sectors that are in it no more
 	became [states]float64 // of them
 }
@@ -65,7 +65,7 @@ type forecast struct {
 	reads    int64                 // answered
 	settled  int64                 // sectors that reads have made rescued or bad
 	hangs    float64               // failures that took far longer than a bad sector does
-	hung     float64               // seconds that they took too long
+	hung     float64               // seconds that they took
 
 	// Between the first failure of a bad run and its last: sectors read well, and failures.
 	insideGood, insideBad float64
@@ -194,11 +194,12 @@ func (s *Strategy) spend(r Read, res Result, was state, took time.Duration, ours
 		a.spent += took.Seconds() * s.speed(float64(r.First))
 		return
 	}
-	a.failed += min(took.Seconds(), hungFrom)
-	if over := took.Seconds() - hungFrom; over > 0 {
+	if took.Seconds() > hungFrom {
 		f.hangs++
-		f.hung += over
+		f.hung += took.Seconds()
+		return
 	}
+	a.failed += took.Seconds()
 	a.fails++
 }
 
@@ -411,7 +412,9 @@ func (s *Strategy) estimate() (estimate, bool) {
 	if f.hangs > 0 {
 		e.hang = f.hung / f.hangs
 		e.hangs = f.hangs / float64(f.settled+1) * (rest[isUntried] + slow + rest[isTrim] + rest[isScrape])
-		e.hangs = max(e.hangs, f.hangs/max(f.failures(), 1)*e.bad/failure)
+		if n := f.failures(); n > 20*f.hangs {
+			e.hangs = max(e.hangs, f.hangs/n*e.bad/failure)
+		}
 		e.hangsSpread = math.Sqrt(e.hangs + e.hangs*e.hangs/f.hangs)
 	}
 	// Where nearly all is bad there is little to be wrong about.
