@@ -184,9 +184,14 @@ func TestEmptiedLedgerDoesNotPassForANewOne(t *testing.T) {
 
 func TestEveryPragmaIsSetOnEveryConnection(t *testing.T) {
 	s := newShopfloor(t)
-	s.db.SetMaxOpenConns(2)
+	l, err := Open(t.Context(), s.path, s.st, s.clock.now) // the other does not wait for the disk
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	l.db.SetMaxOpenConns(2)
 	for range 2 {
-		conn, err := s.db.Conn(t.Context())
+		conn, err := l.db.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
