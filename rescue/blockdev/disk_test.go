@@ -147,6 +147,8 @@ func TestDiskIsReadWithOneAttemptPerBadSector(t *testing.T) {
 	}
 	if got := wayOf(s); *wayFlag != "" && got != *wayFlag {
 		t.Errorf("it is read by %s", got)
+	} else if s.Abandons() != (got != "pread") {
+		t.Errorf("read by %s, and abandons reads: %v", got, s.Abandons())
 	}
 	healthOf(t, s)
 	m := mapfile.New(id.Info().Sectors())

@@ -216,6 +216,13 @@ func (s *Source) attached() *attachment {
 	return s.at
 }
 
+// Abandons reports whether reads end at their deadline: those by commands of our own
+// do, though not before some 7 s; a pread ends when the kernel gives it up.
+func (s *Source) Abandons() bool {
+	a := s.attached()
+	return a != nil && a.way != ""
+}
+
 func (s *Source) lastSeq() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
