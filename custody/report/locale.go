@@ -19,6 +19,12 @@ import (
 	"salvor/custody"
 )
 
+// The catalogue is our own and small: the four languages of a sentence stand side by
+// side, so that a translator sees all and a test compares their placeholders. A message
+// library (go-i18n) would spread them over four files and bring templates that can fail
+// while a paper is printed. Only the rules of plurals, which are Unicode's, are taken
+// from a library.
+
 //go:embed locale/terms.csv
 var termsCSV string
 

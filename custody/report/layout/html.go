@@ -10,9 +10,9 @@ import (
 // style is the one style sheet. The fonts are those whose letters are as wide as the
 // PDF's; nothing is loaded from anywhere. The foot is the foot of a table around the
 // paper, which browsers print on every page.
-const style = `@page{size:A4;margin:14mm 15mm 12mm;@bottom-right{content:counter(page) " / " counter(pages);font:7pt "Liberation Sans",Arial,Helvetica,sans-serif}}
+const style = `@page{size:A4;margin:11mm 15mm 8mm;@bottom-right{content:counter(page) " / " counter(pages);font:7pt "Liberation Sans",Arial,Helvetica,sans-serif}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:180mm;color:#000;background:#fff;font:9pt/1.25 "Liberation Sans",Arial,Helvetica,sans-serif;overflow-wrap:anywhere}
+body{margin:0 auto;max-width:180mm;color:#000;background:#fff;font:9pt/1.25 "Liberation Sans",Arial,Helvetica,sans-serif;overflow-wrap:break-word}
 @media screen{body{padding:12mm 0}}
 table{border-collapse:collapse;width:100%}
 .frame>tbody>tr>td,.frame>tfoot>tr>td{padding:0}
@@ -23,7 +23,7 @@ table{border-collapse:collapse;width:100%}
 .shop img{display:block;max-width:60mm;max-height:18mm;margin-bottom:2mm}
 .meta{width:74mm;font-size:7pt}
 .meta b{display:block;font-size:8pt;margin-bottom:.8mm}
-h1{font-size:15pt;line-height:1.25;margin:3mm 0 0}
+h1{font-size:15pt;line-height:1.25;margin:2mm 0 0}
 .title{border-bottom:.5mm solid #000;padding-bottom:1mm;margin-bottom:2.2mm}
 .title p{margin:0}
 h2{font-size:10.5pt;margin:2.5mm 0 1.5mm;border-bottom:.15mm solid #000;break-after:avoid}
@@ -34,17 +34,17 @@ p{margin:0 0 .8mm}
 ul{margin:0 0 .8mm;padding-left:4mm;list-style:"– "}
 dl{display:grid;grid-template-columns:31% 1fr;column-gap:2mm;margin:0 0 .8mm}
 dt,dd{margin:0}
-.code{font-family:"Liberation Mono","Courier New",monospace;font-size:8pt}
+.code{overflow-wrap:anywhere;font-family:"Liberation Mono","Courier New",monospace;font-size:8pt}
 .list{font-size:8pt;margin-bottom:1mm}
-.dense{font-size:7.5pt}
+.dense{font-size:7.5pt;line-height:1.2}
 .list th{text-align:left;vertical-align:bottom;border-bottom:.15mm solid #000;padding:0 1mm .5mm 0}
-.list td{vertical-align:top;border-bottom:.1mm solid #999;padding:.2mm 1mm .4mm 0}
+.list td{vertical-align:top;border-bottom:.1mm solid #999;padding:.1mm 1mm .25mm 0}
 .list tr{break-inside:avoid}
-.list .right{text-align:right}
+.list .right{text-align:right;padding-right:2mm}
 .question{break-inside:avoid}
 .question li{list-style:"☐ "}
 .signatures{display:flex;gap:4mm;flex-wrap:wrap;margin:2mm 0;break-inside:avoid}
-.signatures div{border:.2mm solid #000;flex:1 1 30%;max-width:50%;height:22mm;padding:1mm 2mm;font-size:8pt;position:relative}
+.signatures div{border:.2mm solid #000;flex:1 1 30%;max-width:50%;height:20mm;padding:1mm 2mm;font-size:8pt;position:relative}
 .signatures small{position:absolute;left:2mm;bottom:1mm;font-size:6.5pt}
 .map{break-inside:avoid;font-size:8pt;margin:0 0 1.5mm}
 .map figcaption span{display:inline-block;margin-right:6mm}
@@ -52,7 +52,7 @@ dt,dd{margin:0}
 .map svg.key{width:4mm;height:2.6mm;margin-right:1mm}
 .receipt{border-top:.3mm dashed #000;margin-top:3mm;break-inside:avoid;display:flow-root}
 .receipt .qr{float:right;width:30mm;margin:2mm;text-align:right;font-size:6.5pt}
-.foot{border-top:.15mm solid #000;margin-top:3mm;padding-top:1.4mm;height:22mm;font-size:6.5pt;display:flex;justify-content:space-between;gap:5mm}
+.foot{border-top:.15mm solid #000;margin-top:2mm;padding-top:1.4mm;height:21mm;font-size:6.5pt;display:flex;justify-content:space-between;gap:5mm}
 .foot .code{font-size:6.5pt}
 .foot svg{width:19mm;height:19mm;flex:none}
 .foot .why{font-size:6pt}
