@@ -31,7 +31,7 @@ took() {
 	local t to=$work/$1
 	shift
 	t=$(now)
-	"$@" >/dev/null 2>"$work/stderr" || { cat "$work/stderr" >&2; return 1; }
+	"$@" </dev/null >/dev/null 2>"$work/stderr" || { cat "$work/stderr" >&2; return 1; }
 	blockdev --flushbufs "$dev"
 	echo "$(now) $t" | awk '{print $1-$2}' >>"$to"
 	sync
