@@ -572,16 +572,16 @@ func (a *auditing) checkJournal(ctx context.Context, j *journal.Journal) error {
 // checkFiles looks for files of a log that were taken away, changed or put in.
 func (a *auditing) checkFiles(ctx context.Context, j *journal.Journal, log *auditedLog, told func(error) error) error {
 	p := peer{log.name, log.verifier}
+	last, err := seen(ctx, a.ledger.db, j.Vault(), log.name)
+	if err != nil {
+		return err
+	}
 	cp, _, _, err := readPublished(j, p)
 	if err != nil {
 		return told(err)
 	}
-	last, err := seen(ctx, a.ledger.db, j.Vault(), log.name)
-	if err == nil && cp.Size < last {
+	if cp.Size < last {
 		a.fault(custody.Ref{}, "", "%v", j.Refuse(log.name, journal.CheckpointName(log.name), ErrRollback))
-	}
-	if err != nil {
-		return err
 	}
 	files, refusals, err := j.Files(log.name)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -199,4 +200,39 @@ func TestPublishingCanStopAnywhere(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Several commands run at once on one station, and others read meanwhile: no
+// checkpoint goes back, and nobody raises an alarm.
+func TestCommandsOfOneStationPublishAtOnce(t *testing.T) {
+	a, v := newShopfloor(t), newVault("v1")
+	b := a.join(t, "B2", v.Journal)
+	var wg sync.WaitGroup
+	for range 3 {
+		l, err := Open(t.Context(), a.path, a.st, a.clock.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer l.Close()
+			for range 8 {
+				_, err := l.Append(t.Context(), testOp, Entry{Pub: custody.Heartbeat{}})
+				if err == nil {
+					_, err = l.Sync(t.Context(), v.Journal)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 8 {
+		b.append(t, Entry{Pub: custody.Heartbeat{}})
+		b.sync(t, v.Journal)
+	}
+	wg.Wait()
+	b.sync(t, v.Journal)
+	a.sync(t, v.Journal)
+	sameState(t, a, b)
+	b.mustAudit(t)
 }

@@ -202,11 +202,13 @@ func readPublished(j *journal.Journal, p peer) (custody.Checkpoint, []byte, bool
 // describes. Events behind the checkpoint are still being published.
 func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, shop custody.Shop, result *SyncResult) error {
 	file := journal.CheckpointName(p.name)
-	cp, cpNote, ok, err := readPublished(j, p)
+	// First what was seen and then what is there: another process of this station
+	// may read a newer checkpoint in between.
+	last, err := seen(ctx, l.db, j.Vault(), p.name)
 	if err != nil {
 		return err
 	}
-	last, err := seen(ctx, l.db, j.Vault(), p.name)
+	cp, cpNote, ok, err := readPublished(j, p)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"salvor/custody"
 	"salvor/custody/journal"
@@ -40,7 +44,10 @@ func (l *Ledger) Sync(ctx context.Context, journals ...*journal.Journal) (SyncRe
 // is killed here leaves a journal that the next one completes.
 func (l *Ledger) Publish(ctx context.Context, j *journal.Journal) (SyncResult, error) {
 	var result SyncResult
-	err := l.publish(ctx, j, &result)
+	release, err := l.lockPublishing(ctx)
+	if err == nil {
+		err = errors.Join(l.publish(ctx, j, &result), release())
+	}
 	if refuse(err, &result) {
 		return result, refused(result.Refusals)
 	}
@@ -48,6 +55,34 @@ func (l *Ledger) Publish(ctx context.Context, j *journal.Journal) (SyncResult, e
 		return result, fmt.Errorf("publish to vault %s: %w", j.Vault(), err)
 	}
 	return result, nil
+}
+
+// lockPublishing keeps other processes of this station from publishing: of two, the
+// slower would put back a checkpoint that is older than the one which others have
+// read. The lock is a local one and goes with the process.
+func (l *Ledger) lockPublishing(ctx context.Context) (release func() error, err error) {
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(l.path), "publishing.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		for errors.Is(err, unix.EINTR) {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		}
+		locked <- err
+	}()
+	select {
+	case err := <-locked:
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return f.Close, nil
+	case <-ctx.Done():
+		go func() { _ = errors.Join(<-locked, f.Close()) }() // nobody waits for it any more
+		return nil, ctx.Err()
+	}
 }
 
 // outbox is what is known of a vault's journal.
