@@ -272,7 +272,7 @@ func (w *wiping) foresee(id device.Identity, job *device.Job, o device.PlanOptio
 		return w.term.Document(map[string]any{"device": id, "passes": job.Passes, "begun": begun, "at_best": v})
 	}
 	out := w.term.Out
-	fmt.Fprintf(out, "%s  %s, %s, %s\n", w.path, nameOf(id), id.Media, ui.Size(id.Bytes))
+	fmt.Fprintf(out, "%s  %s, %s, %s\n", w.path, diskName(id), id.Media, ui.Size(id.Bytes))
 	fmt.Fprintf(out, "    confirmed by: %s\n", map[bool]string{true: "its serial number", false: "its name and size, since it has no serial number of its own"}[id.BySerial()])
 	fmt.Fprintf(out, "    overwritten %s and read back; at best %s%s\n", map[bool]string{true: "once", false: "twice"}[job.Passes == 1], v.Class, virtualWords(v.OnVirtual))
 	fmt.Fprintf(out, "    the drive itself is asked only when it is wiped, so that it may turn out to be better\n")
@@ -292,7 +292,7 @@ func verdictLines(t *ui.Terminal, v device.Verdict) {
 	}
 }
 
-func nameOf(id device.Identity) string {
+func diskName(id device.Identity) string {
 	name := strings.TrimSpace(id.Vendor + " " + id.Model)
 	if name == "" {
 		return id.Name
@@ -315,7 +315,7 @@ func (w *wiping) confirm(ctx context.Context, id device.Identity, job *device.Jo
 		}
 		var err error
 		typed, err = w.term.Line(ctx, ui.Question{
-			Text: fmt.Sprintf("%severything on %s (%s, %s) will be destroyed for good; type its %s", begun, w.path, nameOf(id), ui.Size(id.Bytes), what),
+			Text: fmt.Sprintf("%severything on %s (%s, %s) will be destroyed for good; type its %s", begun, w.path, diskName(id), ui.Size(id.Bytes), what),
 			Flag: "--confirm-serial SERIAL",
 		})
 		if err != nil {
