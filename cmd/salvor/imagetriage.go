@@ -73,7 +73,7 @@ func (g *imaging) forgetTiers() error {
 // that the disk was away counts as well.
 func (g *imaging) strategyOptions() rescue.StrategyOptions {
 	o := rescue.StrategyOptions{
-		InFlight: inFlight, Used: g.plan.used(), Retries: g.plan.retries,
+		InFlight: inFlight, Used: g.plan.used(), Retries: g.plan.retries, Abandons: g.disk.Abandons(),
 	}
 	if g.plan.profile == "gentle" {
 		o.Profile = rescue.Gentle
@@ -160,7 +160,7 @@ type damageList struct {
 
 func (l *damageList) add(ctx context.Context, d layout.Damage) bool {
 	line, err := json.Marshal(map[string]any{
-		"volume": d.Volume, "path": d.Path, "size": d.Size, "bad": d.Bad, "unread": d.Untried, "unplaced": d.Lost, "folder": d.Folder,
+		"volume": d.Volume, "path": d.Path, "size": d.Size, "bad": d.Bad, "unread": d.Untried, "unplaced": d.Lost, "folder": d.Folder, "system": d.System,
 	})
 	if err == nil && l.size+len(line) > damageRecord {
 		err = l.flush(ctx)

@@ -329,7 +329,7 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 		}
 	case rescue.SourceChanged:
 		e.Code, e.Why = ui.Refused, "the disk is not the one that was opened: another size, or other data"
-		e.Hint = "look at the disk and its cable; then " + g.again()
+		e.Hint = "look at the disk and its cable, power-cycle it; then " + g.again()
 	case rescue.SourceGone:
 		e.Why = "the disk is gone"
 		e.Hint = "plug it in again; then " + g.again()
