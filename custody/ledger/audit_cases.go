@@ -142,38 +142,45 @@ func (a *auditing) checkCase(ctx context.Context, no custody.CaseNo) error {
 }
 
 // checkHeads says whether every event of this station names the newest events of
-// its case that were there when it was recorded: an omission shows. The events
-// stand in the order of their arrival. One that names an event which is missing or
-// damaged has been told already.
+// its case that the station knew: an omission shows. What it knew is what its own
+// log held before and what lies below the heads that the event names, so the order
+// of arrival, which a rebuilt ledger does not have, does not matter. One that names
+// an event which is missing or damaged has been told already.
 func (a *auditing) checkHeads(events []custody.Event) {
-	heads := make(map[custody.Ref]bool)
-	named := make(map[custody.Ref]bool)
 	seen := make(map[custody.Ref]bool)
-	cloned := false
 	for _, e := range events {
-		cloned = cloned || seen[e.Ref()]
+		if seen[e.Ref()] {
+			return // a cloned station: which of the two was known, nobody can tell
+		}
 		seen[e.Ref()] = true
 	}
 	for _, e := range events {
-		if e.Station == a.station.Name() && !cloned && !a.namesAll(e, heads) {
+		if e.Station == a.station.Name() && !a.namesAll(e, events) {
 			a.fault(e.Ref(), e.Type(), "the events of its case that it names are not those that were there")
-		}
-		for _, r := range e.CaseHeads {
-			named[r] = true
-			delete(heads, r)
-			if a.logs[r.Station] != nil && !a.at(r).sane {
-				clear(heads) // what that one had named is not known
-			}
-		}
-		if !named[e.Ref()] {
-			heads[e.Ref()] = true
 		}
 	}
 }
 
-func (a *auditing) namesAll(e custody.Event, heads map[custody.Ref]bool) bool {
+func (a *auditing) namesAll(e custody.Event, events []custody.Event) bool {
+	heads := make(map[custody.Ref]bool)
+	for _, x := range events {
+		if knew(e, x.Ref()) {
+			heads[x.Ref()] = true
+		}
+	}
+	for _, x := range events {
+		if !knew(e, x.Ref()) {
+			continue
+		}
+		for _, r := range x.CaseHeads {
+			if !a.at(r).sane {
+				return true // what that one had named is not known
+			}
+			delete(heads, r)
+		}
+	}
 	for _, r := range e.CaseHeads {
-		if a.logs[r.Station] != nil && !a.at(r).sane {
+		if !a.at(r).sane {
 			return true
 		}
 	}

@@ -27,6 +27,7 @@ func TestStationsConvergeWhateverTheOrder(t *testing.T) {
 		stations := []*shopfloor{a, a.join(t, "B2", vaults[0].Journal), a.join(t, "N3", vaults[0].Journal)}
 		for _, s := range stations {
 			defer s.Close()
+			s.sync(t, vaults[0].Journal) // so that everybody knows everybody
 		}
 		var cases []custody.CaseNo
 		holds := 0
