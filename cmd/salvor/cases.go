@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,61 +25,55 @@ type caseRow struct {
 	DaysLeft *int            `json:"days_left,omitempty"`
 	Due      bool            `json:"due"`
 	Held     bool            `json:"held"`
+	Review   custody.Date    `json:"review,omitempty"` // of the hold that is looked at first
 	Images   int             `json:"images"`
 	Bytes    int64           `json:"bytes"`
+	Items    []itemPlace     `json:"items"`
+	Keep     string          `json:"keep,omitempty"`
+	Longer   bool            `json:"longer,omitempty"` // kept longer than the shop keeps usually
 	Next     string          `json:"next,omitempty"`
+	Steps    []stepRow       `json:"steps"`
+
+	late bool
 }
 
-func (s *station) row(c custody.Case) caseRow {
+// itemPlace is where an item of a case is.
+type itemPlace struct {
+	Item      string            `json:"item"`
+	Kind      custody.ItemKind  `json:"kind"`
+	State     custody.ItemState `json:"state"`
+	Place     string            `json:"place,omitempty"`
+	Custodian string            `json:"custodian,omitempty"`
+	Processor string            `json:"processor,omitempty"`
+}
+
+func (s *station) row(c custody.Case, shop custody.Shop) caseRow {
 	r := caseRow{
-		Case: c.No, Purpose: c.Purpose, Opened: custody.At(c.Opened), Held: c.Held(), Images: c.Copies(),
-		Due: c.Due(s.now()),
+		Case: c.No, Purpose: c.Purpose, Opened: custody.At(c.Opened), Held: c.Held(), Review: nextReview(c), Images: c.Copies(),
+		Due: c.Due(s.now()), State: s.state(c, shop), Items: []itemPlace{}, Keep: c.Keep.String(),
 	}
 	for _, i := range c.Images {
 		if i.Left() {
 			r.Bytes += i.Bytes
 		}
 	}
+	for _, i := range c.Items {
+		r.Items = append(r.Items, itemPlace{i.Item, i.Kind, i.State, i.Place, i.Custodian, i.Processor})
+	}
 	if !c.Deadline.IsZero() {
 		at, days := custody.At(c.Deadline), s.term.DaysLeft(c.Deadline)
 		r.Deadline, r.DaysLeft = &at, &days
+		// Opening a case and setting its deadline may be a moment apart.
+		usual := shop.Policy(custody.DateOf(c.Opened, s.term.Zone)).Keep.From(c.Opened.Add(time.Minute), time.UTC)
+		r.Longer = c.Copies() > 0 && c.Deadline.After(usual)
 	}
-	r.State, r.Next = s.caseState(c)
+	steps := custody.Next(c, shop, s.now().In(s.term.Zone))
+	r.Steps = s.steps(c.No, steps, nil)
+	if len(r.Steps) > 0 {
+		r.Next = r.Steps[0].Words
+		r.late = r.Steps[0].Urgency == "late"
+	}
 	return r
-}
-
-// caseState says in words where a case is, and what to do next.
-func (s *station) caseState(c custody.Case) (state, next string) {
-	switch {
-	case !c.Closed.IsZero():
-		return "closed", ""
-	case c.Erased():
-		return "erased", "report attest"
-	case c.Copies() == 0:
-		return "no image yet", "image DISK --case"
-	}
-	for _, i := range c.Images {
-		switch i.State {
-		case custody.ImageIsErasing:
-			return "erasing", "purge"
-		case custody.ImageIsStarted, custody.ImageIsPaused:
-			return ui.Percent(i.Rescued, i.Bytes) + " read", "repeat image"
-		case custody.ImageIsFailed:
-			if !i.Left() {
-				continue
-			}
-			return "imaging failed", "show"
-		}
-	}
-	switch {
-	case c.Held() && c.Due(s.now()):
-		return "due, held", "look again " + string(nextReview(c))
-	case c.Held():
-		return "kept, held", "look again " + string(nextReview(c))
-	case c.Due(s.now()):
-		return "due", "purge"
-	}
-	return "kept", ""
 }
 
 // nextReview is the day on which somebody looks at a hold of the case again.
@@ -90,229 +86,277 @@ func nextReview(c custody.Case) (first custody.Date) {
 	return first
 }
 
-func (s *station) printRows(rows []caseRow, empty string) error {
-	if s.json {
-		return s.term.Document(map[string]any{"cases": rows})
-	}
-	if len(rows) == 0 {
-		s.term.Say("%s", empty)
-		return nil
-	}
-	t := s.term.Table("case", "opened", ">size", "state", "erase by", "next")
+func (s *station) printRows(rows []caseRow) error {
+	t := s.term.Table("case", "opened", ">size", "state", "erase by", "~next")
 	for _, r := range rows {
 		deadline := ""
-		if r.Deadline != nil && r.State != "erased" && r.State != "closed" {
+		if r.Deadline != nil && r.State != stateErased && r.State != stateClosed {
 			deadline = s.deadlineWords(r.Deadline.Time)
 		}
 		size := ""
 		if r.Bytes > 0 {
 			size = ui.Size(r.Bytes)
 		}
-		t.Row(r.Case, s.term.Date(r.Opened.Time), size, r.State, deadline, r.Next)
+		next := r.Next
+		switch {
+		case r.late:
+			next = "! " + next
+		case r.Held && r.Review != "":
+			next = "look again " + string(r.Review)
+		}
+		t.Row(r.Case, s.term.Date(r.Opened.Time), size, r.State, deadline, next)
 	}
 	return t.Flush()
 }
 
-func newCases(p *program) *cobra.Command {
-	var all bool
-	cmd := &cobra.Command{
-		Use:     "cases",
-		Short:   "the cases, their state and what to do next",
-		Example: "  salvor cases\n  salvor cases --all --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				cases, err := s.ledger.Cases(cmd.Context(), ledger.Filter{All: true})
-				if err != nil {
-					return err
-				}
-				rows := []caseRow{}
-				for _, c := range cases {
-					if all || c.Closed.IsZero() && !c.Erased() {
-						rows = append(rows, s.row(c))
-					}
-				}
-				return s.printRows(rows, "no open case; --all shows erased ones too")
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&all, "all", false, "erased and closed cases too")
-	return cmd
+var sortWords = choice{"--sort", "in which order", []ui.Option{
+	{Value: "case", Text: "by number"},
+	{Value: "deadline", Text: "what must be erased first"},
+	{Value: "opened", Text: "the newest first"},
+	{Value: "size", Text: "the largest first"},
+	{Value: "urgency", Text: "what is most urgent first"},
+}}
+
+// caseFilter selects and orders cases.
+type caseFilter struct {
+	all                               bool
+	state, customer, place, op, order string
+	overdue, mine                     bool
 }
 
-func newDue(p *program) *cobra.Command {
-	var within string
-	cmd := &cobra.Command{
-		Use:     "due",
-		Short:   "what must be erased, now or soon",
-		Example: "  salvor due\n  salvor due --within 30d",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				keep, err := custody.ParseKeep(within)
-				if err != nil {
-					return usage("due", "--within: not a time", "30d, 6w, 3m, 36h or a date such as 2027-03-01")
-				}
-				until := keep.From(s.now(), s.term.Zone)
-				cases, err := s.ledger.Cases(cmd.Context(), ledger.Filter{DueBy: until})
-				if err != nil {
-					return err
-				}
-				rows := []caseRow{}
-				for _, c := range cases {
-					rows = append(rows, s.row(c))
-				}
-				return s.printRows(rows, "nothing is due by "+s.term.Date(until))
-			})
-		},
-	}
-	cmd.Flags().StringVar(&within, "within", "0d", "look ahead: 30d, 6w, 3m or a date")
-	return cmd
+func (o *caseFilter) add(cmd *cobra.Command, order string) {
+	f := cmd.Flags()
+	stateWords.add(cmd, &o.state, "only those in a state")
+	f.StringVar(&o.place, "place", "", "only with an item at this `PLACE`, such as L-03")
+	f.StringVar(&o.op, "operator", "", "only with an item in the hands of this `LOGIN`")
+	f.BoolVar(&o.mine, "mine", false, "only with an item in your hands, or offered to you")
+	f.StringVar(&o.customer, "customer", "", "only of customers whose name holds this; at least three letters")
+	f.BoolVar(&o.overdue, "overdue", false, "only where something is late")
+	sortWords.add(cmd, &o.order, "order (default: "+order+")")
 }
 
-func newShow(p *program) *cobra.Command {
-	return &cobra.Command{
-		Use:     "show CASE",
-		Short:   "everything about one case",
-		Example: "  salvor show T1-2026-0001",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				c, err := s.findCase(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				return s.show(cmd.Context(), c)
-			})
-		},
-	}
-}
-
-type imageRow struct {
-	Image   string             `json:"image"`
-	State   custody.ImageState `json:"state"`
-	Vault   string             `json:"vault"`
-	UUID    custody.UUID       `json:"uuid"`
-	Bytes   int64              `json:"bytes"`
-	Rescued int64              `json:"rescued"`
-	Bad     int64              `json:"bad"`
-	Root    string             `json:"root,omitempty"`
-	Keys    int                `json:"key_files"`
-	Erased  *custody.EraseDone `json:"erased,omitempty"`
-}
-
-type holdRow struct {
-	Hold   string           `json:"hold"`
-	Kind   custody.HoldKind `json:"kind"`
-	Reason string           `json:"reason,omitempty"`
-	Since  custody.Time     `json:"since"`
-	Review custody.Date     `json:"review"`
-	Active bool             `json:"active"`
-}
-
-// show prints a case. Contact data are the customer's: they are shown to an operator,
-// and the reading is not hidden from anyone who reads the ledger's own log.
-func (s *station) show(ctx context.Context, c custody.Case) error {
-	private, err := s.ledger.PrivateOfCase(ctx, c.No)
-	if err != nil {
+func (o *caseFilter) check(what string) error {
+	if err := cmp.Or(stateWords.check(what, o.state), sortWords.check(what, o.order), placeCode(what, o.place)); err != nil {
 		return err
 	}
-	shop, err := s.ledger.Shop(ctx)
-	if err != nil {
-		return err
+	switch {
+	case o.customer != "" && len([]rune(strings.TrimSpace(o.customer))) < 3:
+		return usage(what, "--customer: at least three letters of the name", "")
+	case o.op != "" && o.mine:
+		return usage(what, "--operator and --mine exclude each other", "leave one of the two out")
 	}
-	images := []imageRow{}
-	for _, i := range c.Images {
-		r := imageRow{Image: i.Name, State: i.State, Vault: i.Vault, UUID: i.UUID, Bytes: i.Bytes, Rescued: i.Rescued, Bad: i.Bad, Keys: len(i.Keys), Erased: i.Erase}
-		if v, ok := shop.Vault(i.Vault); ok {
-			r.Vault = v.Name
-		}
-		if i.Seal != nil {
-			r.Root = i.Seal.Root.String()
-		}
-		images = append(images, r)
-	}
-	holds := []holdRow{}
-	for _, h := range c.Holds {
-		holds = append(holds, holdRow{h.ID, h.Kind, private[h.Ref][custody.FieldReason], custody.At(h.Added), h.Review, h.Active()})
-	}
-	customer := customerOf(private)
-	row := s.row(c)
-	if s.json {
-		return s.term.Document(map[string]any{"case": row, "customer": customer, "images": images, "holds": holds, "exceptions": exceptionWords(c)})
-	}
-	line := func(label, format string, args ...any) {
-		if text := fmt.Sprintf(format, args...); strings.TrimSpace(text) != "" {
-			fmt.Fprintf(s.term.Out, "%-10s %s\n", label, ui.Clean(text))
-		}
-	}
-	line("case", "%s, %s, %s", c.No, c.Purpose, row.State)
-	if len(customer) == 0 {
-		line("customer", "(no personal data, or erased)")
-	}
-	line("customer", "%s", customer[custody.FieldCustomer])
-	line("contact", "%s", strings.Trim(strings.Join([]string{customer[custody.FieldPhone], customer[custody.FieldEmail], customer[custody.FieldAddress]}, "  "), " "))
-	line("ticket", "%s", customer[custody.FieldTicket])
-	line("opened", "%s", s.term.DateTime(c.Opened))
-	if !c.Erased() {
-		line("erase by", "%s", s.deadlineWords(c.Deadline))
-	}
-	for _, h := range holds {
-		if h.Active {
-			line("hold", "%s, %s, look again on %s: %s", h.Hold, h.Kind, h.Review, h.Reason)
-		}
-	}
-	for _, i := range images {
-		line(i.Image, "%s in vault %s, %s, %s read, %s bad", i.State, i.Vault, ui.Size(i.Bytes), ui.Percent(i.Rescued, i.Bytes), ui.Size(i.Bad))
-		if i.Root != "" {
-			line("", "root %s", i.Root)
-		}
-		if i.Erased != nil {
-			line("", "keys %s, medium %s", i.Erased.Keys, i.Erased.Media)
-		}
-	}
-	for _, x := range exceptionWords(c) {
-		line("attention", "%s", x)
-	}
-	line("next", "%s", row.Next)
 	return nil
 }
 
-// customerOf collects who the customer is from the private parts of a case.
-func customerOf(private map[custody.Ref]map[string]string) map[string]string {
-	for _, fields := range private {
-		if fields[custody.FieldCustomer] != "" {
-			return fields
+// selected returns the rows that the filter lets through, in its order.
+func (s *station) selected(ctx context.Context, what string, o caseFilter, cases []custody.Case) ([]caseRow, custody.Shop, error) {
+	shop, err := s.ledger.Shop(ctx)
+	if err != nil {
+		return nil, shop, err
+	}
+	holder := ""
+	switch {
+	case o.mine:
+		op, err := s.operator(ctx, custody.TypeCustodyAccepted)
+		if err != nil {
+			return nil, shop, err
+		}
+		holder = op.ID
+	case o.op != "":
+		op, err := s.colleague(ctx, what, "--operator", o.op)
+		if err != nil {
+			return nil, shop, err
+		}
+		holder = op.ID
+	}
+	if o.customer != "" { // who looks for a name is somebody who may know it
+		if _, err := s.operator(ctx, custody.TypeDataOpened); err != nil {
+			return nil, shop, err
 		}
 	}
-	return map[string]string{}
-}
-
-// exceptionWords says what must be looked at.
-func exceptionWords(c custody.Case) []string {
-	words := []string{}
-	for _, x := range c.Exceptions {
-		var text string
-		switch x.Kind {
-		case custody.HeldButErased:
-			text = "an image was erased although the case was held"
-		case custody.NotProved:
-			text = "an erasing proved nothing: destroy the medium, or erase again"
-		case custody.ClonedStation:
-			text = "a station's events exist twice: it was cloned, or its ledger was rolled back"
-		case custody.NotOpened:
-			text = "the event that opened the case has not arrived"
-		case custody.AfterErase:
-			text = "an image was used after its erasing"
-		case custody.OpenCopies:
-			text = "the case was closed although a copy was left"
-		default:
-			text = string(x.Kind)
+	rows := []caseRow{}
+	for _, c := range cases {
+		if !hasItem(c, func(i custody.Item) bool {
+			offered := o.mine && slices.ContainsFunc(i.Offers, func(x custody.Offer) bool { return x.To == holder })
+			return (holder == "" || i.State == custody.ItemIsHere && i.Custodian == holder || offered) && (o.place == "" || i.Place == o.place)
+		}) && (holder != "" || o.place != "") {
+			continue
 		}
-		words = append(words, fmt.Sprintf("%s (event %s)", text, x.Ref))
+		r := s.row(c, shop)
+		if !s.inState(c, r, o.state) || o.overdue && !r.late {
+			continue
+		}
+		if o.customer != "" {
+			if is, err := s.isCustomer(ctx, c, o.customer); err != nil || !is {
+				if err != nil {
+					return nil, shop, err
+				}
+				continue
+			}
+		}
+		rows = append(rows, r)
 	}
-	return words
+	sortRows(rows, o.order)
+	return rows, shop, nil
 }
 
-// hours is how long ago something was, in whole hours.
-func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
+func hasItem(c custody.Case, is func(custody.Item) bool) bool {
+	return slices.ContainsFunc(c.Items, is)
+}
+
+// isCustomer tells whether the customer's name holds a text, whatever the case of its letters.
+func (s *station) isCustomer(ctx context.Context, c custody.Case, text string) (bool, error) {
+	_, customer, err := s.contact(ctx, c)
+	name := strings.ToLower(customer[custody.FieldCustomer])
+	return strings.Contains(name, strings.ToLower(strings.TrimSpace(text))), err
+}
+
+func sortRows(rows []caseRow, order string) {
+	slices.SortStableFunc(rows, func(a, b caseRow) int {
+		switch order {
+		case "opened":
+			return b.Opened.Compare(a.Opened.Time)
+		case "size":
+			return cmp.Compare(b.Bytes, a.Bytes)
+		case "deadline":
+			return compareDue(a.Deadline, b.Deadline)
+		case "urgency":
+			return cmp.Or(cmp.Compare(rank(a), rank(b)), compareDue(a.Deadline, b.Deadline))
+		case "case":
+			return cmp.Or(cmp.Compare(a.Case.Station(), b.Case.Station()), cmp.Compare(a.Case.Year(), b.Case.Year()), cmp.Compare(a.Case.Sequence(), b.Case.Sequence()))
+		}
+		return 0
+	})
+}
+
+// rank is how urgent a case's first step is; a case with nothing to do comes last.
+func rank(r caseRow) int {
+	if len(r.Steps) == 0 {
+		return 3
+	}
+	return slices.Index([]string{"late", "soon", "open"}, r.Steps[0].Urgency)
+}
+
+func compareDue(a, b *custody.Time) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return a.Compare(b.Time)
+}
+
+func newCases(p *program) *cobra.Command {
+	var o caseFilter
+	cmd := &cobra.Command{
+		Use:   "cases",
+		Short: "the cases, their state and what to do next",
+		Long: `Lists the open cases: where each one is, until when it is kept, and what to do next;
+"!" stands before what is late. No name and no contact data is shown here.`,
+		Example: `  salvor cases
+  salvor cases --mine
+  salvor cases --state held --sort deadline
+  salvor cases --all --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withStation(cmd.Context(), func(s *station) error { return s.cases(cmd.Context(), o) })
+		},
+	}
+	o.add(cmd, "by number")
+	cmd.Flags().BoolVar(&o.all, "all", false, "erased and closed cases too")
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+func (s *station) cases(ctx context.Context, o caseFilter) error {
+	if err := o.check("cases"); err != nil {
+		return err
+	}
+	ended := o.all || o.state == "closed" || o.state == "erased"
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{All: ended})
+	if err != nil {
+		return err
+	}
+	if !ended { // an erased case with something left to do is not over
+		cases = slices.DeleteFunc(cases, func(c custody.Case) bool {
+			return c.Erased() && !slices.ContainsFunc(c.Items, func(i custody.Item) bool { return !i.Ended() && i.Kind != custody.ItemFile })
+		})
+	}
+	rows, _, err := s.selected(ctx, "cases", o, cases)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.term.Document(map[string]any{"cases": rows})
+	}
+	if len(rows) == 0 {
+		s.term.Say("no such case; --all shows erased and closed ones too")
+		return nil
+	}
+	return s.printRows(rows)
+}
+
+func newDue(p *program) *cobra.Command {
+	var o caseFilter
+	var within string
+	cmd := &cobra.Command{
+		Use:   "due",
+		Short: "what must be erased, now or soon, and what else cannot wait",
+		Long: `Lists what must be erased by a day, the earliest first, and below it what cannot wait
+in the shop as a whole: clocks of the law that run, operators without agreement or
+training, contracts that end, a backup that is old.`,
+		Example: `  salvor due
+  salvor due --within 30d`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withStation(cmd.Context(), func(s *station) error { return s.due(cmd.Context(), within, o) })
+		},
+	}
+	cmd.Flags().StringVar(&within, "within", "0d", "look ahead: 30d, 6w, 3m or a date")
+	o.add(cmd, "by deadline")
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+func (s *station) due(ctx context.Context, within string, o caseFilter) error {
+	if err := o.check("due"); err != nil {
+		return err
+	}
+	keep, err := custody.ParseKeep(within)
+	if err != nil {
+		return usage("due", "--within: not a time", "30d, 6w, 3m, 36h or a date such as 2027-03-01")
+	}
+	until := keep.From(s.now(), s.term.Zone)
+	if until.Before(custody.At(s.now()).Time) {
+		return usage("due", "--within: in the past", "what is overdue is always shown: salvor due")
+	}
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{DueBy: until})
+	if err != nil {
+		return err
+	}
+	rows, shop, err := s.selected(ctx, "due", o, cases)
+	if err != nil {
+		return err
+	}
+	names, err := s.operatorNames(ctx)
+	if err != nil {
+		return err
+	}
+	todo := s.steps("", custody.NextForShop(shop, s.now().In(s.term.Zone)), names)
+	if s.json {
+		return s.term.Document(map[string]any{"cases": rows, "until": custody.At(until), "shop": todo})
+	}
+	if len(rows) == 0 {
+		s.term.Say("nothing is due by %s", s.term.Date(until))
+	}
+	if err := s.printRows(rows); err != nil {
+		return err
+	}
+	for _, r := range todo {
+		fmt.Fprintf(s.term.Out, "shop: %s\n", ui.Clean(s.rowWords(r)))
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/report"
+)
+
+// What the label's QR code says, and what somebody types from a label, name an item:
+// "salvor:B1-2026-0042/1", "B1-2026-0042/1". The number of a case alone is enough for
+// a case with one item.
+
+// caseOf finds the case that a number or a label names, and the item on the label.
+func (s *station) caseOf(ctx context.Context, text string) (custody.Case, string, error) {
+	no, item, err := report.ParseLabel(text)
+	if err != nil {
+		return custody.Case{}, "", usage("case", "not a case number such as T1-2026-0001, nor what a label says", "salvor cases")
+	}
+	c, err := s.findCase(ctx, string(no))
+	if err != nil {
+		return c, "", err
+	}
+	if _, ok := c.Item(item); item != "" && !ok {
+		return c, "", &ui.Error{Code: ui.NotFound, What: "case " + string(no), Why: "it has no item " + item, Hint: "salvor show " + string(no)}
+	}
+	return c, item, nil
+}
+
+// itemOf finds the one item that a label or a case number names.
+func (s *station) itemOf(ctx context.Context, text string) (custody.Case, custody.Item, error) {
+	c, number, err := s.caseOf(ctx, text)
+	if err != nil {
+		return c, custody.Item{}, err
+	}
+	if number != "" {
+		i, _ := c.Item(number)
+		return c, i, nil
+	}
+	var left []custody.Item
+	for _, i := range c.Items {
+		if !i.Ended() {
+			left = append(left, i)
+		}
+	}
+	switch len(left) {
+	case 1:
+		return c, left[0], nil
+	case 0:
+		return c, custody.Item{}, refuse("case "+string(c.No), "it has no item in the shop", "salvor show "+string(c.No))
+	}
+	return c, custody.Item{}, usage("case "+string(c.No), fmt.Sprintf("it has %d items", len(left)), fmt.Sprintf("name one: %s/%s", c.No, left[0].Item))
+}

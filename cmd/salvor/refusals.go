@@ -1,0 +1,57 @@
+package main
+
+import (
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+)
+
+// dutyVerdicts say what a refusal of the shop's duties means at the desk: the chain of
+// custody, giving back, the registers and the rules with a date.
+func dutyVerdicts() []verdict {
+	return []verdict{
+		{custody.ErrNotOpened, ui.NotFound, "salvor cases --all"},
+		{custody.ErrOpenCopies, ui.Refused, "salvor show CASE names the copies; hand them over, or let the purge erase them"},
+		{custody.ErrNoItem, ui.NotFound, "salvor show CASE"},
+		{custody.ErrItemExists, ui.Refused, "give it the next number"},
+		{custody.ErrItemEnded, ui.Refused, "salvor show CASE says where it went"},
+		{custody.ErrItemOut, ui.Refused, "when it has come back: salvor custody back ITEM"},
+		{custody.ErrNotOut, ui.Refused, "salvor show CASE says where it is"},
+		{custody.ErrDisputed, ui.Refused, "who has it in hand says so: salvor custody accept ITEM --from LOGIN"},
+		{custody.ErrNotCustodian, ui.Refused, "salvor show CASE says who has it; he takes part in the transfer"},
+		{custody.ErrNotYours, ui.Refused, "who gives or takes it records that himself"},
+		{custody.ErrNoOffer, ui.Refused, "salvor show CASE"},
+		{custody.ErrOpenOffer, ui.Refused, "the one it was offered to takes it: salvor custody accept ITEM"},
+		{custody.ErrOpenItems, ui.Refused, "give it back: salvor return CASE; or destroy it: salvor destroyed ITEM"},
+		{custody.ErrNotAllowed, ui.Refused, "when the customer agrees to it: salvor agree CASE --allow …"},
+		{custody.ErrNoProxy, ui.Refused, `name the paper: --proxy "letter of 9 January"; without one nothing is given to a third person`},
+		{custody.ErrNoCopy, ui.NotFound, "salvor show CASE"},
+		{custody.ErrPlainCopy, ui.Refused, "unencrypted only as the hand-over to the customer"},
+		{custody.ErrDestroyed, ui.Refused, "salvor show CASE"},
+		{custody.ErrTooGenerous, ui.Refused, "salvor policy list"},
+		{custody.ErrNoProposal, ui.NotFound, "salvor show CASE"},
+		{custody.ErrNotValidated, ui.Refused, "salvor validate CASE"},
+		{custody.ErrTwoPersons, ui.Refused, "somebody else looks at it first: salvor validate CASE"},
+		{custody.ErrWitness, ui.Refused, "--witness LOGIN of somebody who saw it"},
+		{custody.ErrNoReference, ui.Usage, "--reference NUMBER of the recycler's receipt"},
+		{custody.ErrNoContract, ui.Refused, "salvor processor list; for a case: --contract NUMBER"},
+		{custody.ErrPoorContract, ui.Refused, "salvor processor add ID … --instructions --sub-approval --audit, when the contract says so"},
+		{custody.ErrNoSafeguard, ui.Refused, "salvor processor add ID … --safeguard adequacy or clauses"},
+
+		{custody.ErrNoRequest, ui.NotFound, "salvor request list --all"},
+		{custody.ErrNoIncident, ui.NotFound, "salvor incident list --all"},
+		{custody.ErrFuture, ui.Usage, "give the moment at which it happened"},
+		{custody.ErrPast, ui.Usage, "give a day that is still to come, or a moment after the beginning"},
+		{custody.ErrTooLate, ui.Refused, "more time counts only when the person was told within the first month: answer it now"},
+		{custody.ErrExtended, ui.Refused, "a request is prolonged once: answer it"},
+		{custody.ErrDue, ui.Refused, "salvor policy list"},
+		{custody.ErrNotAssessed, ui.Refused, "salvor incident assess ID --risk …"},
+		{custody.ErrNotNotified, ui.Refused, "salvor incident notify ID authority; or why not: --no-authority no-risk"},
+		{custody.ErrNotTold, ui.Refused, "salvor incident notify ID subjects; or why not: --no-subjects encrypted"},
+		{custody.ErrUnexcused, ui.Refused, `say why it was late: --delay facts --reason "…"`},
+		{custody.ErrNoStation, ui.NotFound, "salvor doctor"},
+		{custody.ErrNoProcessor, ui.NotFound, "salvor processor list"},
+		{custody.ErrNoVault, ui.NotFound, "salvor vault list"},
+		{custody.ErrNoCorrection, ui.Usage, `give what is right and why: --phone … --reason "typed wrong"`},
+		{custody.ErrNoKey, ui.Refused, "salvor operator list"},
+	}
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+)
+
+// What the record says in codes, said in words: where a case is, what is to be done
+// next, and what somebody must look at.
+
+// stepText is one thing to do: in few words for a table, and the command that does it.
+type stepText struct{ short, command string }
+
+// stepTexts are the words for the steps. NO, SUBJECT stand for the case and for what
+// the step is about.
+func stepTexts(code custody.StepCode) stepText {
+	switch code {
+	case custody.StepAgreement:
+		return stepText{"record the customer's agreement", "salvor agree NO"}
+	case custody.StepDeadline:
+		return stepText{"set a deadline", "salvor deadline NO --keep 90d"}
+	case custody.StepImage:
+		return stepText{"image the disk", "salvor image DISK --case NO"}
+	case custody.StepResume:
+		return stepText{"go on imaging", "salvor image DISK --case NO"}
+	case custody.StepRetry:
+		return stepText{"imaging failed: try again", "salvor image DISK --case NO"}
+	case custody.StepVerify:
+		return stepText{"verify the image", "salvor verify NO"}
+	case custody.StepDamaged:
+		return stepText{"the image is damaged: look at it", "salvor verify NO --media"}
+	case custody.StepReturnData:
+		return stepText{"give the data back", "salvor restore NO TARGET; salvor return NO"}
+	case custody.StepConfirm:
+		return stepText{"has the customer everything?", "salvor confirm NO"}
+	case custody.StepEndCopy:
+		return stepText{"hand over or erase the copy", "salvor return NO --copy SUBJECT"}
+	case custody.StepReturnItem:
+		return stepText{"give the item back", "salvor return NO/SUBJECT"}
+	case custody.StepItemBack:
+		return stepText{"ask where the sent item is", "salvor custody back NO/SUBJECT"}
+	case custody.StepDispute:
+		return stepText{"find out who has the item", "salvor custody accept NO/SUBJECT --from LOGIN"}
+	case custody.StepAccept:
+		return stepText{"accept the offered item", "salvor custody accept NO/SUBJECT"}
+	case custody.StepNotice:
+		return stepText{"it is erased soon: tell who must know", "salvor show NO"}
+	case custody.StepValidate:
+		return stepText{"validate the erasing", "salvor validate NO"}
+	case custody.StepPurge:
+		return stepText{"erase it", "salvor purge"}
+	case custody.StepFinishErase:
+		return stepText{"finish the erasing", "salvor purge"}
+	case custody.StepDestroy:
+		return stepText{"destroy the medium", "salvor destroyed NO --image SUBJECT"}
+	case custody.StepReview:
+		return stepText{"look at the hold again", "salvor hold end NO SUBJECT"}
+	case custody.StepAnswer:
+		return stepText{"answer the request", "salvor request answer SUBJECT"}
+	case custody.StepAssess:
+		return stepText{"assess the incident", "salvor incident assess SUBJECT"}
+	case custody.StepTellController:
+		return stepText{"tell the controller", "salvor incident notify SUBJECT controller"}
+	case custody.StepTellAuthority:
+		return stepText{"tell the authority", "salvor incident notify SUBJECT authority"}
+	case custody.StepTellSubjects:
+		return stepText{"tell the persons concerned", "salvor incident notify SUBJECT subjects"}
+	case custody.StepCloseIncident:
+		return stepText{"close the incident", "salvor incident close SUBJECT"}
+	case custody.StepClose:
+		return stepText{"close the case", "salvor close NO"}
+	case custody.StepAgreeOperator:
+		return stepText{"the operator has no signed agreement", "salvor operator add LOGIN --agreement DATE"}
+	case custody.StepTrainOperator:
+		return stepText{"the operator needs his yearly training", "salvor operator add LOGIN --training DATE"}
+	case custody.StepOperatorKey:
+		return stepText{"the operator needs a signing key", "salvor operator --help"}
+	case custody.StepRenewContract:
+		return stepText{"renew the contract", "salvor processor add SUBJECT"}
+	case custody.StepBackup:
+		return stepText{"back the ledger up", "salvor ledger backup"}
+	case custody.StepReplaceOperator:
+		return stepText{"take the item over: its custodian has left", "salvor custody accept NO/SUBJECT"}
+	}
+	return stepText{string(code), "salvor show NO"}
+}
+
+// shortStep is a step in few words.
+func shortStep(code custody.StepCode) string { return stepTexts(code).short }
+
+// stepRow is a step as documents hold it.
+type stepRow struct {
+	Code    custody.StepCode `json:"code"`
+	Subject string           `json:"subject,omitempty"`
+	Urgency string           `json:"urgency"` // late, soon or open
+	Due     *custody.Time    `json:"due,omitempty"`
+	Words   string           `json:"words"`
+	Command string           `json:"command,omitempty"`
+}
+
+func urgencyWord(u custody.Urgency) string {
+	switch u {
+	case custody.UrgencyLate:
+		return "late"
+	case custody.UrgencySoon:
+		return "soon"
+	}
+	return "open"
+}
+
+// steps puts steps into rows; no is "" for those of the shop.
+func (s *station) steps(no custody.CaseNo, list []custody.Step, names map[string]string) []stepRow {
+	rows := []stepRow{}
+	for _, x := range list {
+		r := stepRow{Code: x.Code, Subject: x.Subject, Urgency: urgencyWord(x.Urgency), Words: shortStep(x.Code), Command: commandOf(no, x)}
+		if x.Code == custody.StepLook {
+			r.Words, r.Command = exceptionText(custody.ExceptionKind(x.Subject)), ""
+			if no != "" {
+				r.Command = "salvor show " + string(no)
+			}
+		}
+		if name := names[x.Subject]; name != "" {
+			r.Words += " (" + name + ")"
+		}
+		if !x.Due.IsZero() {
+			at := custody.At(x.Due)
+			r.Due = &at
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// stepWords is a step as a sentence with its command.
+func (s *station) stepWords(no custody.CaseNo, x custody.Step) string {
+	return s.rowWords(s.steps(no, []custody.Step{x}, nil)[0])
+}
+
+// rowWords is a row of the list of things to do, in one line.
+func (s *station) rowWords(r stepRow) string {
+	words := r.Words
+	if r.Due != nil {
+		words += " by " + s.untilWords(r.Due.Time)
+	}
+	if r.Urgency == "late" {
+		words = "late: " + words
+	}
+	if r.Command != "" {
+		words += ": " + r.Command
+	}
+	return words
+}
+
+func commandOf(no custody.CaseNo, x custody.Step) string {
+	subject := x.Subject
+	if subject == "" {
+		subject = "…"
+	}
+	return strings.NewReplacer("NO", string(no), "SUBJECT", subject).Replace(stepTexts(x.Code).command)
+}
+
+// The states of a case in words, as overviews show them and --state selects them.
+const (
+	stateClosed     = "closed"
+	stateErased     = "erased"
+	stateEmpty      = "no image yet"
+	stateErasing    = "erasing"
+	stateReading    = "reading"
+	stateFailed     = "imaging failed"
+	stateDue        = "due"
+	stateDueHeld    = "due, held"
+	stateKept       = "kept"
+	stateKeptHeld   = "kept, held"
+	stateWaits      = "due, not validated"
+	stateNotArrived = "not arrived"
+)
+
+// stateWords are what --state takes.
+var stateWords = choice{"--state", "in which state", []ui.Option{
+	{Value: "new", Text: "no image yet"},
+	{Value: "reading", Text: "being imaged, or interrupted"},
+	{Value: "failed", Text: "the imaging failed"},
+	{Value: "kept", Text: "kept until the deadline"},
+	{Value: "held", Text: "a hold blocks the erasing"},
+	{Value: "due", Text: "the deadline has come"},
+	{Value: "unvalidated", Text: "due, and nobody has validated it"},
+	{Value: "erasing", Text: "the erasing was begun"},
+	{Value: "erased", Text: "everything is erased"},
+	{Value: "closed", Text: "closed"},
+	{Value: "confirmed", Text: "the customer has everything"},
+	{Value: "out", Text: "an item is with a processor"},
+	{Value: "special", Text: "data of a special category"},
+	{Value: "attention", Text: "something is late or wrong"},
+}}
+
+// state says in words where a case is.
+func (s *station) state(c custody.Case, shop custody.Shop) string {
+	switch {
+	case c.Opened.IsZero():
+		return stateNotArrived
+	case !c.Closed.IsZero():
+		return stateClosed
+	case c.Erased():
+		return stateErased
+	case c.Copies() == 0:
+		return stateEmpty
+	}
+	for _, i := range c.Images {
+		switch {
+		case !i.Left():
+		case i.State == custody.ImageIsErasing:
+			return stateErasing
+		case i.State == custody.ImageIsStarted, i.State == custody.ImageIsPaused:
+			return ui.Percent(i.Rescued, i.Bytes) + " read"
+		case i.State == custody.ImageIsFailed:
+			return stateFailed
+		}
+	}
+	due := c.Due(s.now())
+	switch {
+	case c.Held() && due:
+		return stateDueHeld
+	case c.Held():
+		return stateKeptHeld
+	case due && shop.Policy(s.today()).Validated && !allValidated(c):
+		return stateWaits
+	case due:
+		return stateDue
+	}
+	return stateKept
+}
+
+// allValidated reports whether somebody has allowed the erasing of every image left.
+func allValidated(c custody.Case) bool {
+	for _, i := range c.Images {
+		if i.Left() && !c.Validated(i.Name, "") {
+			return false
+		}
+	}
+	return true
+}
+
+// inState tells whether a case is in the state that --state names.
+func (s *station) inState(c custody.Case, r caseRow, want string) bool {
+	switch want {
+	case "":
+		return true
+	case "new":
+		return r.State == stateEmpty
+	case "reading":
+		return strings.HasSuffix(r.State, " read")
+	case "failed":
+		return r.State == stateFailed
+	case "kept":
+		return r.State == stateKept || r.State == stateKeptHeld
+	case "held":
+		return r.Held
+	case "due":
+		return r.Due
+	case "unvalidated":
+		return r.State == stateWaits
+	case "erasing":
+		return r.State == stateErasing
+	case "erased":
+		return r.State == stateErased
+	case "closed":
+		return r.State == stateClosed
+	case "confirmed":
+		return c.Confirmed != nil
+	case "special":
+		return len(c.Special) > 0
+	case "out":
+		for _, i := range c.Items {
+			if i.State == custody.ItemIsOut {
+				return true
+			}
+		}
+		return false
+	case "attention":
+		return r.late || len(c.Exceptions) > 0
+	}
+	return false
+}
+
+// exceptionWords says what must be looked at.
+func exceptionWords(c custody.Case) []string {
+	words := []string{}
+	for _, x := range c.Exceptions {
+		words = append(words, fmt.Sprintf("%s (event %s)", exceptionText(x.Kind), x.Ref))
+	}
+	return words
+}
+
+func exceptionText(kind custody.ExceptionKind) string {
+	switch kind {
+	case custody.HeldButErased:
+		return "an image was erased although the case was held"
+	case custody.NotProved:
+		return "an erasing proved nothing: destroy the medium, or erase again"
+	case custody.ClonedStation:
+		return "a station's events exist twice: it was cloned, or its ledger was rolled back"
+	case custody.NotOpened:
+		return "the event that opened the case has not arrived"
+	case custody.AfterErase:
+		return "an image was used after its erasing"
+	case custody.OpenCopies:
+		return "the case was closed although a copy was left"
+	case custody.OpenItems:
+		return "the case was closed although an item was left"
+	case custody.Disputed:
+		return "records disagree about who has an item"
+	case custody.ItemTwice:
+		return "an item was received under a number that is in use"
+	case custody.SealNotIntact:
+		return "a seal was broken or missing"
+	case custody.PlainCopy:
+		return "data lie unencrypted on a medium that can be carried away"
+	case custody.LateExtension:
+		return "a request was prolonged when its term was over already"
+	}
+	return string(kind)
+}
+
+// leftWords says what of a case is still in the shop; "" when nothing is.
+func leftWords(c custody.Case) string {
+	var left []string
+	for _, x := range c.Open() {
+		name := x.Name
+		if x.Kind == custody.CopyExport {
+			name = "copy " + name
+		}
+		left = append(left, name)
+	}
+	for _, i := range c.Items {
+		if !i.Ended() {
+			left = append(left, fmt.Sprintf("item %s (%s)", i.Item, i.Kind))
+		}
+	}
+	return strings.Join(left, ", ")
+}
+
+// hours is how long ago something was, in whole hours.
+func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
