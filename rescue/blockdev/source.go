@@ -116,11 +116,16 @@ func (h host) openFile(path string, found os.FileInfo, o Options) (*attachment, 
 	} else if use != nil {
 		return nil, use
 	}
-	// O_NONBLOCK: should it have become a FIFO, do not wait for a writer.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	// O_NONBLOCK: should it have become a FIFO, do not wait for a writer. It is taken back
+	// before the file becomes Go's, whose Close would wait for a read that hangs.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, refusal(path, err)
+		return nil, refusal(path, &os.PathError{Op: "open", Path: path, Err: err})
 	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return nil, errors.Join(refusal(path, err), unix.Close(fd))
+	}
+	f := os.NewFile(uintptr(fd), path)
 	st, err := f.Stat()
 	if err == nil && !os.SameFile(found, st) {
 		err = fmt.Errorf("%s: another file than a moment ago", path)
