@@ -153,6 +153,7 @@ const (
 	PaperRegister  PaperKind = "register"
 	PaperIncidents PaperKind = "incidents"
 	PaperRequests  PaperKind = "requests"
+	PaperAudit     PaperKind = "audit"
 )
 
 // A PaperFormat is the form a paper was rendered in.
@@ -219,7 +220,7 @@ func (c MediaClass) Valid() bool {
 // Valid reports whether k is one of the papers.
 func (k PaperKind) Valid() bool {
 	return oneOf(k, PaperLabel, PaperIntake, PaperCustody, PaperHandover, PaperAttest,
-		PaperDue, PaperRegister, PaperIncidents, PaperRequests)
+		PaperDue, PaperRegister, PaperIncidents, PaperRequests, PaperAudit)
 }
 
 // Valid reports whether f is one of the formats.

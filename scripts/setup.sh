@@ -27,6 +27,9 @@ for group in "$@"; do
 		need age age
 		need sqlite3 sqlite3
 		need mkfs.ext4 e2fsprogs
+		need pdftotext poppler-utils
+		need qpdf qpdf
+		need zbarimg zbar-tools
 		need python3 python3
 		python3 -c 'import cryptography' 2>/dev/null || packages+=(python3-cryptography)
 		if [ "$(id -u)" = 0 ]; then

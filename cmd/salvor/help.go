@@ -70,7 +70,7 @@ func takes(cmd *cobra.Command, args []string) error {
 func (p *program) complete(cmd *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"purpose": {"crash", "reinstall", "transfer"}, "kind": {"restriction", "legal", "incident", "other"},
-		"lang": {"nl", "fr", "de", "en"}, "language": {"nl", "fr", "de", "en"}, "verify": {"media", "quick"}, "format": {"text", "json"},
+		"lang": {"nl", "fr", "de", "en"}, "language": {"nl", "fr", "de", "en"}, "verify": {"media", "quick"}, "format": {"pdf", "html", "text", "json"}, "copy": {"customer", "shop"},
 	} {
 		if cmd.Flags().Lookup(flag) != nil {
 			_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -98,7 +98,7 @@ func (p *program) complete(cmd *cobra.Command) {
 
 // caseNumbers are the cases for the shell to offer; none when there is no station.
 func (p *program) caseNumbers(ctx context.Context) (list []string) {
-	_ = p.withStation(ctx, func(s *station) error {
+	_ = p.withStationAlone(ctx, func(s *station) error {
 		cases, err := s.ledger.Cases(ctx, ledger.Filter{})
 		for _, c := range cases {
 			list = append(list, string(c.No))

@@ -22,7 +22,7 @@ func newLabel(p *program) *cobra.Command {
 a QR code that "salvor show" understands, a check character, the date, the place and
 the day by which everything is erased. It holds no name and no telephone number.
 A label that is high enough has a bar code as well.`,
-		Example: "  salvor report label T1-2026-0001 --print\n  salvor report label T1-2026-0001 --item 2 --size 62x29 --out label.pdf",
+		Example: "  salvor label T1-2026-0001 --print\n  salvor label T1-2026-0001 --item 2 --size 62x29 --out label.pdf",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := o.check("label", p.json)

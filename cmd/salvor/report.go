@@ -66,7 +66,6 @@ printer. Printing is recorded.`,
 	for _, k := range paperKinds() {
 		cmd.AddCommand(newPaper(p, k.kind, k.short, k.shop))
 	}
-	cmd.AddCommand(newLabel(p))
 	return cmd
 }
 
