@@ -40,7 +40,7 @@ func (r *purgeRun) attest(ctx context.Context, e erasing, evidence wipe.Evidence
 	); err != nil {
 		return erased{}, err
 	}
-	if err := wipe.MarkAttested(ctx, e.job, journal{r.station, e}); err != nil {
+	if err := wipe.MarkAttested(ctx, e.job, jobStore{r.station, e}); err != nil {
 		return erased{}, err
 	}
 	if err := r.ledger.EndJob(ctx, id); err != nil {

@@ -21,7 +21,7 @@ itself. Every fault is named with its event.`,
 		Example: "  salvor audit",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.audit(cmd.Context()) })
+			return p.withStationAlone(cmd.Context(), func(s *station) error { return s.audit(cmd.Context()) })
 		},
 	}
 }

@@ -131,12 +131,15 @@ func scriptNowhere(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// empty DIR: there is no file below the directory but a vault's marker.
+// empty DIR: there is no file below the directory but a vault's marker and journal.
 func scriptEmpty(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: empty DIR")
 	}
 	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".salvor" {
+			return fs.SkipDir
+		}
 		if err == nil && !d.IsDir() && d.Name() != "salvor-vault.json" {
 			err = fmt.Errorf("%s is left", path)
 		}

@@ -63,7 +63,7 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 		return foreseen(e.job, begun), nil
 	}
 	if !begun {
-		if err := (journal{r.station, e}).Save(ctx, e.job); err != nil {
+		if err := (jobStore{r.station, e}).Save(ctx, e.job); err != nil {
 			return erased{}, err
 		}
 	}
@@ -132,14 +132,14 @@ func (r *purgeRun) target(v *openedVault, e erasing) wipe.Target {
 	return t
 }
 
-// journal keeps the wipe's job in the ledger.
-type journal struct {
+// jobStore keeps the wipe's job in the ledger.
+type jobStore struct {
 	s *station
 	e erasing
 }
 
 // Save implements [wipe.Journal].
-func (j journal) Save(ctx context.Context, job *wipe.Job) error {
+func (j jobStore) Save(ctx context.Context, job *wipe.Job) error {
 	body, err := json.Marshal(job)
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) 
 	}
 	progress, end := r.phases(fmt.Sprintf("erase %s/%s", e.c.No, e.image.Name))
 	evidence, err := wipe.Run(ctx, target, job, wipe.Options{
-		Journal: journal{r.station, e}, Now: r.now, Residue: r.options.residue,
+		Journal: jobStore{r.station, e}, Now: r.now, Residue: r.options.residue,
 		Gate: func(ctx context.Context) error { return r.gate(ctx, e) }, Progress: progress,
 	})
 	end()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -126,7 +127,7 @@ func explain(err error) error {
 	if errors.Is(err, ui.ErrInterrupted) || errors.Is(err, context.Canceled) {
 		return &ui.Error{Code: ui.Interrupted, What: "interrupted", Why: "nothing that was acknowledged is lost", Hint: "repeat the command to go on", Err: err}
 	}
-	for _, v := range append(verdicts(), dutyVerdicts()...) {
+	for _, v := range slices.Concat(recordVerdicts(), verdicts(), dutyVerdicts()) {
 		if errors.Is(err, v.err) {
 			return &ui.Error{Code: v.code, Why: err.Error(), Hint: v.hint, Err: err}
 		}

@@ -18,19 +18,32 @@ import (
 
 type initOptions struct {
 	shop, address, number, dpo, language, zone, station string
+	join                                                string
+}
+
+// config is the configuration that the options make.
+func (o initOptions) config() config.Config {
+	c := config.Default()
+	c.Shop = config.Shop{Name: o.shop, Address: o.address, CompanyNumber: o.number, DPO: o.dpo, Language: o.language, Timezone: o.zone}
+	return c
 }
 
 func newInit(p *program) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "set up this machine as the first station of a shop",
+		Short: "set up this machine as the first station of a shop, or as another one",
 		Long: `Sets up the shop and this station: configuration, station key and ledger. On a
 terminal it asks for what is missing and goes on to the two shop keys, the first
 operator and the first vault; in a script everything is a flag, and keys, operators
-and vaults are added with their own commands.`,
+and vaults are added with their own commands.
+
+With --join the machine becomes another station of the shop whose vault that is. It
+shows a code; when a station of the shop has approved it (salvor station approve),
+the same command takes everything in.`,
 		Example: `  salvor init
-  salvor init --shop "Fixit bv" --station T1 --dpo dpo@fixit.example`,
+  salvor init --shop "Fixit bv" --station T1 --dpo dpo@fixit.example
+  salvor init --join /mnt/nas --station B2`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.init(cmd.Context(), o) },
 	}
@@ -42,6 +55,7 @@ and vaults are added with their own commands.`,
 	f.StringVar(&o.number, "company-number", "", "company number, as the register writes it")
 	f.StringVar(&o.language, "language", "nl", "language of papers: nl, fr, de or en")
 	f.StringVar(&o.zone, "timezone", "Europe/Brussels", "time zone of the shop")
+	f.StringVar(&o.join, "join", "", "join the shop whose vault is in this `DIR`")
 	return cmd
 }
 
@@ -53,18 +67,16 @@ func (p *program) init(ctx context.Context, o initOptions) error {
 	if _, err := os.Lstat(filepath.Join(dir, ledgerFile)); err == nil {
 		return refuse("init", "this station is set up already in "+dir, "go on with salvor key list, operator list, vault list; another station: --state DIR")
 	}
-	if err := p.askShop(ctx, &o); err != nil {
+	if o.join != "" {
+		return p.join(ctx, dir, o)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, joinFile)); err == nil {
+		return refuse("init", "this station has asked to join a shop", "go on with salvor init --join VAULT; another station: --state DIR")
+	}
+	if err := p.settleShop(ctx, &o); err != nil {
 		return err
 	}
-	if err := custody.CheckStation(o.station); err != nil {
-		return usage("init", "a station's name is a capital and up to seven capitals or digits", "--station T1")
-	}
-	conf := config.Default()
-	conf.Shop = config.Shop{Name: o.shop, Address: o.address, CompanyNumber: o.number, DPO: o.dpo, Language: o.language, Timezone: o.zone}
-	if _, err := conf.Encode(); err != nil {
-		return &ui.Error{Code: ui.Usage, What: "init", Why: err.Error(), Hint: "salvor init --help", Err: err}
-	}
-	if err := p.makeStation(ctx, dir, conf, o.station); err != nil {
+	if err := p.makeStation(ctx, dir, o.config(), o.station); err != nil {
 		return err
 	}
 	p.term.Say("station %s of %s is set up in %s", o.station, o.shop, dir)
@@ -75,6 +87,20 @@ func (p *program) init(ctx context.Context, o initOptions) error {
 		return p.term.Document(map[string]string{"station": o.station, "state": dir})
 	}
 	p.term.Say("next: salvor key new or key add (two keys), salvor operator add, salvor vault add")
+	return nil
+}
+
+// settleShop asks for what is missing and checks the whole.
+func (p *program) settleShop(ctx context.Context, o *initOptions) error {
+	if err := p.askShop(ctx, o); err != nil {
+		return err
+	}
+	if err := o.checkName(); err != nil {
+		return err
+	}
+	if _, err := o.config().Encode(); err != nil {
+		return &ui.Error{Code: ui.Usage, What: "init", Why: err.Error(), Hint: "salvor init --help", Err: err}
+	}
 	return nil
 }
 

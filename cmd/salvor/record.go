@@ -16,10 +16,7 @@ import (
 // so that what has to happen around every event happens here. A rule that forbids an
 // entry comes back as a refusal that a person can read.
 func (s *station) record(ctx context.Context, op string, no custody.CaseNo, entries ...ledger.Entry) error {
-	for i := range entries {
-		entries[i].Case = no
-	}
-	if _, err := s.ledger.Append(ctx, op, entries...); err != nil {
+	if _, err := s.append(ctx, op, no, entries...); err != nil {
 		return readable(no, err)
 	}
 	return nil

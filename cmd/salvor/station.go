@@ -89,8 +89,17 @@ func explainedCode(err error, otherwise int) int {
 	return otherwise
 }
 
-// withStation opens the station around a command.
+// withStation opens the station around a command, and exchanges with the other
+// stations before and after it.
 func (p *program) withStation(ctx context.Context, do func(*station) error) error {
+	return p.withStationAlone(ctx, func(s *station) error {
+		return s.exchanged(ctx, func() error { return do(s) })
+	})
+}
+
+// withStationAlone opens the station around a command that looks for what is wrong
+// with it, or exchanges by itself.
+func (p *program) withStationAlone(ctx context.Context, do func(*station) error) error {
 	s, err := p.open(ctx)
 	if err != nil {
 		return err

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/journal"
+	"salvor/custody/ledger"
+)
+
+// Every command exchanges with the journals in the vaults: before it, so that it knows
+// what the other stations have done, and after it, so that they know what it did. A
+// vault that is away stops nothing. A file that is not believed stops nothing either,
+// but is named, and the command does not end well. What stops everything is a ledger
+// that has become an old one, or a key that signs elsewhere too: each event more would
+// make the second history longer.
+
+// patience is how long a command waits for the journals before it goes on without
+// them: a share that hangs must not hold up a disk that is dying on the bench.
+const patience = 4 * time.Second
+
+// An exchange is what one command has to do with the journals.
+type exchange struct {
+	*station
+	met      chan met
+	asking   map[string]custody.Vault // who has not answered yet
+	away     map[string]bool          // said once
+	refusals []journal.Refusal
+	alarm    error
+}
+
+// met is what came of one vault.
+type met struct {
+	vault custody.Vault
+	err   error
+}
+
+// exchanged runs a command between the two halves of its exchange.
+func (s *station) exchanged(ctx context.Context, do func() error) error {
+	x := &exchange{station: s, asking: make(map[string]custody.Vault), away: make(map[string]bool)}
+	vaults, err := s.reachable(ctx)
+	if err != nil {
+		return err
+	}
+	x.ask(ctx, vaults, func(ctx context.Context, l *ledger.Ledger, id string) error {
+		_, err := s.syncVault(ctx, l, id)
+		return err
+	})
+	if x.alarm != nil {
+		return x.alarm
+	}
+	err = do()
+	// What was done is told to the others also when the command was interrupted.
+	return x.end(context.WithoutCancel(ctx), err)
+}
+
+// ask turns to vaults at once, and waits for their answers as long as patience lasts.
+// Who has not answered by then goes on answering.
+func (x *exchange) ask(ctx context.Context, vaults []custody.Vault, about func(context.Context, *ledger.Ledger, string) error) {
+	if len(vaults) == 0 {
+		return
+	}
+	l := x.ledger // an operator's signature may be added to the station's meanwhile
+	x.met = make(chan met, len(vaults))
+	for _, v := range vaults {
+		x.asking[v.Vault] = v
+		go func() { x.met <- met{v, about(ctx, l, v.Vault)} }()
+	}
+	timeout := time.After(patience)
+	for range vaults {
+		select {
+		case m := <-x.met:
+			x.heard(m)
+		case <-timeout:
+			for _, v := range vaults {
+				if _, silent := x.asking[v.Vault]; silent {
+					x.term.Warn("vault %s does not answer: going on without it", v.Name)
+				}
+			}
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// heard takes an answer in.
+func (x *exchange) heard(m met) {
+	delete(x.asking, m.vault.Vault)
+	switch list := refusals(m.err); {
+	case m.err == nil:
+	case isAlarm(m.err):
+		x.alarm = m.err
+	case len(list) > 0:
+		for _, r := range list {
+			x.refusals = append(x.refusals, r)
+			x.term.Warn("%s", refusalWords(map[string]string{m.vault.Vault: m.vault.Name}, r))
+		}
+	case away(m.err):
+		x.away[m.vault.Vault] = true
+	default:
+		x.away[m.vault.Vault] = true
+		x.term.Warn("vault %s: %v", m.vault.Name, m.err)
+	}
+}
+
+// end publishes what the command has recorded, and gives its error, or what the
+// exchange found where that is worse than nothing.
+func (x *exchange) end(ctx context.Context, err error) error {
+	for more := x.met != nil; more; {
+		select {
+		case m := <-x.met:
+			x.heard(m)
+		default:
+			more = false
+		}
+	}
+	vaults, verr := x.reachable(ctx)
+	if verr != nil {
+		return firstOf(err, verr)
+	}
+	var news []custody.Vault
+	var waiting []string
+	for _, v := range vaults {
+		n, oerr := x.ledger.Outbox(ctx, v.Vault)
+		if oerr != nil {
+			return firstOf(err, oerr)
+		}
+		_, asking := x.asking[v.Vault]
+		switch {
+		case n == 0:
+		case x.away[v.Vault]:
+			waiting = append(waiting, fmt.Sprintf("vault %s is not here: %d events wait for it", v.Name, n))
+		case !asking && x.alarm == nil:
+			news = append(news, v)
+		}
+	}
+	x.ask(ctx, news, func(ctx context.Context, l *ledger.Ledger, id string) error {
+		v, err := x.openVault(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer v.close()
+		_, err = l.Publish(ctx, v.journal())
+		return err
+	})
+	for _, v := range news {
+		if x.away[v.Vault] { // it went away meanwhile
+			waiting = append(waiting, "vault "+v.Name+" has gone: what was recorded waits for it")
+		}
+	}
+	for _, w := range waiting {
+		x.term.Say("%s", w)
+	}
+	switch {
+	case err != nil:
+		return err
+	case x.alarm != nil:
+		return x.alarm
+	case len(x.refusals) > 0:
+		return notBelieved(x.refusals)
+	}
+	return nil
+}
+
+// notBelieved is how a command ends that met files which are not believed.
+func notBelieved(list []journal.Refusal) error {
+	return &ui.Error{
+		Code: ui.VerifyFailed, What: "journal", Why: fmt.Sprintf("%d files in the vaults were not believed; each is named above", len(list)),
+		Hint: "find out who changed the vault; salvor audit --full names what is missing",
+		Err:  &ledger.RefusedError{Refusals: list},
+	}
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

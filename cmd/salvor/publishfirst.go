@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/journal"
+	"salvor/custody/ledger"
+)
+
+// publishesFirst tells the events that another station must know of before anybody
+// relies on them: they decide whether, and when, it erases.
+func publishesFirst(e ledger.Entry) bool {
+	switch e.Pub.(type) {
+	case custody.HoldAdded, custody.HoldEnded, custody.DeadlineShortened, custody.CustomerConfirmed:
+		return true
+	}
+	return false
+}
+
+// append records entries of a case, or of the shop for "". A hold and a deadline are
+// published in every vault that holds a copy of the case; where one is away the events
+// stand all the same, and the error says who does not know of them.
+func (s *station) append(ctx context.Context, op string, no custody.CaseNo, entries ...ledger.Entry) (ledger.Published, error) {
+	first := false
+	for i := range entries {
+		entries[i].Case = no
+		first = first || publishesFirst(entries[i])
+	}
+	if !first {
+		events, err := s.ledger.Append(ctx, op, entries...)
+		return ledger.Published{Events: events}, err
+	}
+	var published ledger.Published
+	err := s.withJournals(ctx, func(journals []*journal.Journal) (err error) {
+		published, err = s.ledger.PublishFirst(ctx, op, no, journals, entries...)
+		return err
+	})
+	var missing *ledger.UnpublishedError
+	if errors.As(err, &missing) && !isAlarm(err) {
+		names, nerr := s.vaultNames(ctx)
+		if nerr != nil {
+			return published, nerr
+		}
+		err = unpublished(names, *missing)
+	}
+	return published, err
+}
+
+// unpublished says what is in force although a vault does not know of it.
+func unpublished(names map[string]string, u ledger.UnpublishedError) error {
+	what := "it"
+	if len(u.Events) > 0 {
+		switch p := u.Events[0].Pub.(type) {
+		case custody.HoldAdded:
+			what = "hold " + p.Hold
+		case custody.HoldEnded:
+			what = "the end of hold " + p.Hold
+		case custody.DeadlineShortened:
+			what = "the deadline " + p.Deadline.Format("2006-01-02")
+		case custody.CustomerConfirmed:
+			what = "the deadline " + p.Deadline.Format("2006-01-02") + " of the confirmation"
+		}
+	}
+	return &ui.Error{
+		Code: ui.Absent, What: "case " + string(u.Case),
+		Why:  fmt.Sprintf("%s is recorded and in force here, but vault %s has not got it: another station may not know", what, missingWords(names, u.Vaults)),
+		Hint: "mount the vault, then salvor sync; until then phone whoever erases there",
+		Err:  &u,
+	}
+}
