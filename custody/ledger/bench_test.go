@@ -190,7 +190,7 @@ func BenchmarkShow(b *testing.B) {
 		b.Run("append/"+name, func(b *testing.B) {
 			run(b, s.db, `PRAGMA synchronous = OFF`) // what remains is ours
 			for b.Loop() {
-				s.append(b, Entry{Case: "T1-2026-0020", Pub: custody.HoldEnded{Hold: holdFor(b, s)}})
+				s.append(b, Entry{Case: "T1-2026-0007", Pub: custody.HoldEnded{Hold: holdFor(b, s)}})
 			}
 		})
 	}
@@ -200,7 +200,7 @@ func BenchmarkShow(b *testing.B) {
 func holdFor(b *testing.B, s *shopfloor) string {
 	id := fmt.Sprintf("h%d", s.clock.now().UnixNano())
 	s.clock.add(time.Second)
-	s.append(b, Entry{Case: "T1-2026-0020", Pub: custody.HoldAdded{Hold: id, Kind: custody.HoldLegal, Review: "2027-01-01"}})
+	s.append(b, Entry{Case: "T1-2026-0007", Pub: custody.HoldAdded{Hold: id, Kind: custody.HoldLegal, Review: "2027-01-01"}})
 	return id
 }
 
