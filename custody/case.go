@@ -32,13 +32,14 @@ type Case struct {
 	Openings  []Opening  // every opening of the data
 	Checks    []Check    // every check of an image
 	Restores  []Restore
-	Attests   []Attest
+	Attests   []Attest // of images; those of items are in Wipes
 	Papers    []Paper
 
 	Exports     []ExportedCopy // by id
 	Returns     []Return       // data handed over
 	Erasures    []Erasure      // of exported copies
 	Destroyed   []Destruction
+	Wipes       []Wipe        // of items, by job
 	Confirmed   *Confirmation // the first; nil until the customer has everything
 	Proposals   []Proposal    // to erase, by id
 	Requests    []Request     // by id
@@ -291,6 +292,8 @@ func (f *caseFold) apply(e Event, order int) {
 		f.applyItem(e, order)
 	case DataRestored, DataExtracted, DataReturned, CopyErased, MediumDestroyed, CustomerConfirmed:
 		f.applyCopy(e, order)
+	case MediumEraseStarted, MediumEraseFailed, MediumEraseDone:
+		applyWipe(&c.Wipes, e)
 	case PurgeProposed, PurgeValidated:
 		f.applyApproval(e)
 	case RequestReceived, RequestExtended, RequestAnswered, IncidentOpened, IncidentAssessed, IncidentControllerNotified,
@@ -324,7 +327,11 @@ func (f *caseFold) apply(e Event, order int) {
 			h.Ended, h.EndRef, h.EndBy = at, ref, e.Op
 		}
 	case AttestIssued:
-		c.Attests = append(c.Attests, Attest{ref, at, e.Op, p})
+		if p.Image == "" {
+			applyWipe(&c.Wipes, e)
+		} else {
+			c.Attests = append(c.Attests, Attest{ref, at, e.Op, p})
+		}
 	case PaperPrinted:
 		c.Papers = append(c.Papers, Paper{ref, at, e.Op, p})
 	case PrivateErased:
@@ -510,6 +517,7 @@ func (f *caseFold) finish(own []Event) {
 	slices.Sort(c.Allowed)
 	c.Allowed = slices.Compact(c.Allowed)
 	f.finishItems(own)
+	f.finishWipes()
 	f.registers.finish(f.except)
 	c.Requests, c.Incidents = f.registers.requests, f.registers.incidents
 	sortExports(c.Exports)

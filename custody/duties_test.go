@@ -122,10 +122,7 @@ func (d *desk) doItem(item string, p Payload, private ...string) error {
 	if !p.Type().OfCase() {
 		no = ""
 	}
-	e := Event{TS: At(d.now), Case: no, Op: d.op, Pub: p, Station: d.at.name, Seq: d.at.seq + 1}
-	if p.Type().ofItem() {
-		e.Item = item
-	}
+	e := Event{TS: At(d.now), Case: no, Item: itemOf(no, item, p), Op: d.op, Pub: p, Station: d.at.name, Seq: d.at.seq + 1}
 	if err := Allow(d.shop(), d.c(), e, fields); err != nil {
 		return err
 	}
@@ -632,6 +629,7 @@ func TestD31AHoldBlocksEveryWayOfErasing(t *testing.T) {
 	}
 	d.refused(ErrHeld, EraseStarted{"j1", "image-01", true}, FieldReason, "asked")
 	d.refused(ErrHeld, CopyErased{Copy: "c1", Media: MediaRaw})
+	d.refused(ErrHeld, MediumEraseStarted{"w1", 1e12}, FieldReason, "asked")
 	d.refused(ErrHeld, PrivateErased{[]Ref{{"T1", 12}}})
 	d.refused(ErrHeld, PurgeProposed{"p1", []string{"image-01"}, At(d.now)})
 	d.refused(ErrHeld, CaseClosed{})

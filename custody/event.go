@@ -154,7 +154,7 @@ func (e Event) check() error {
 		{"prev", e.Prev.IsZero() == (e.Seq == 1)},
 		{"ts", !e.TS.IsZero()},
 		{"item", e.Item == "" || isItem(e.Item) && e.Case != ""},
-		{"item", e.Item != "" || !e.Type().ofItem()},
+		{"item", e.Item != "" || e.Case == "" || !e.Type().ofItem()},
 		{"op", isOp(e.Op)},
 		{"case_heads", e.Case != "" || len(e.CaseHeads) == 0},
 	} {
@@ -180,6 +180,12 @@ func (e Event) checkCase() error {
 	t := e.Type()
 	if e.Case == "" && !t.OfShop() || e.Case != "" && !t.OfCase() {
 		return fmt.Errorf("case: %w: wrong for %s", ErrEvent, t)
+	}
+	if p, ok := e.Pub.(AttestIssued); ok {
+		// About an image of a case, or about a medium: the shop's, or an item of a case.
+		if p.Image != "" && e.Case == "" || p.Image == "" && e.Case != "" && e.Item == "" {
+			return fmt.Errorf("case: %w: wrong for this attest", ErrEvent)
+		}
 	}
 	if e.Case != "" {
 		if _, err := ParseCaseNo(string(e.Case)); err != nil {

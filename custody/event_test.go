@@ -96,6 +96,10 @@ func samples() []Payload {
 		IncidentAuthorityNotified{"i1", at, DelayFacts},
 		IncidentSubjectsNotified{"i1", at, ToldLetter, 3},
 		IncidentClosed{"i1", ExemptController, ExemptNoRisk, ExemptEncrypted, DelayOversight},
+		MediumEraseStarted{"j3", 5e11},
+		MediumEraseFailed{"j3", StepOverwrite},
+		MediumEraseDone{"j3", MediaNotAssured, true, true, 5e11, 18, 19, 20, 21},
+		AttestIssued{Attest: "j3", SHA256: Hash{7}, Media: MediaNotAssured},
 	}
 }
 
@@ -155,7 +159,7 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 			t.Errorf("%s: %s", p.Type(), d)
 		}
 	}
-	if len(seen) != 65 {
+	if len(seen) != 68 {
 		t.Errorf("%d types have a sample", len(seen))
 	}
 }
@@ -352,6 +356,17 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		ItemReturned{RecipientOwner, "", SealIntact},
 		CopyErased{"c1", "1", MediaRaw, ""},
 		CopyErased{"", "", MediaRaw, ""},
+		MediumEraseStarted{"j1", 0},
+		MediumEraseStarted{"the job", 512},
+		MediumEraseFailed{"j1", StepUnlinked},
+		MediumEraseDone{"j1", MediaLogical, false, false, 8, 8, 8, 0, 0},
+		MediumEraseDone{"j1", MediaPurged, false, false, 8, 8, 8, 0, 0},
+		MediumEraseDone{"j1", MediaPurged, true, true, 8, 8, 8, 0, 0},
+		MediumEraseDone{"j1", MediaRaw, false, false, 8, 8, 7, 0, 1},
+		MediumEraseDone{"j1", MediaRaw, false, false, 8, 7, 8, 0, 0},
+		MediumEraseDone{"j1", MediaFailed, false, false, 8, 7, -1, 0, 0},
+		AttestIssued{Attest: "j1", SHA256: Hash{7}, Keys: KeysComplete, Media: MediaRaw},
+		AttestIssued{Attest: "j1", SHA256: Hash{7}, Image: "image-01", Media: MediaRaw},
 		MediumDestroyed{Kind: CopyItem, Item: "1", Method: "resale", Date: "2026-01-01", Witness: "op-0002"},
 		MediumDestroyed{Kind: CopyItem, Method: DestroyDrill, Date: "2026-01-01", Witness: "op-0002"},
 		MediumDestroyed{Kind: CopyItem, Item: "1", Image: "image-01", Method: DestroyDrill, Date: "2026-01-01", Witness: "op-0002"},

@@ -33,11 +33,16 @@ type teller struct {
 // tell records an event as a station would: it names the events of the case
 // that it knows and that no other names.
 func (h *history) tell(s *teller, at time.Time, no CaseNo, p Payload) Event {
-	item := ""
-	if p.Type().ofItem() {
-		item = "1"
+	return h.tellAs(s, at, no, itemOf(no, "1", p), "op-7f3a", p)
+}
+
+// itemOf is the item that an event of the case must name, if it is to be about that one.
+func itemOf(no CaseNo, item string, p Payload) string {
+	a, attest := p.(AttestIssued)
+	if no != "" && (p.Type().ofItem() || attest && a.Image == "") {
+		return item
 	}
-	return h.tellAs(s, at, no, item, "op-7f3a", p)
+	return ""
 }
 
 func (h *history) tellAs(s *teller, at time.Time, no CaseNo, item, op string, p Payload) Event {
@@ -113,6 +118,10 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 		MediumDestroyed{Kind: CopyImage, Image: image, Method: DestroyDrill, Date: "2026-11-21", Witness: op},
 		PurgeProposed{hold, []string{image}, At(at)},
 		PurgeValidated{hold},
+		MediumEraseStarted{hold, int64(1 + days%3)},
+		MediumEraseFailed{hold, StepOverwrite},
+		MediumEraseDone{hold, rapid.SampledFrom([]MediaClass{MediaRaw, MediaFailed}).Draw(t, "proved"), true, false, 8, 8, 8, 0, 0},
+		AttestIssued{Attest: hold, SHA256: Hash{5}, Media: media},
 		EventCorrected{Ref{"T1", int64(1 + days%4)}, []string{FieldPhone}},
 		drawRegister(t, at),
 	}).Draw(t, "payload")

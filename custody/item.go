@@ -41,6 +41,8 @@ type Item struct {
 	SealState SealState // what the newest look at it showed; "" before the first
 	SealRef   Ref
 
+	Wiped *Wipe // the last wipe that was proved; nil when there is none. The item is still there
+
 	Moves  []Move // where it has been, in causal order
 	Seals  []SealLook
 	Offers []Offer // those that nobody has taken up, in causal order

@@ -302,12 +302,13 @@ type EraseDone struct {
 	Unreadable  int64      `json:"unreadable"`  // bytes not read back
 }
 
-// AttestIssued records a signed statement about an erasing.
+// AttestIssued records a signed statement about an erasing: of an image, or of a
+// whole medium, which has neither image nor keys.
 type AttestIssued struct {
-	Attest string     `json:"attest"` // id
+	Attest string     `json:"attest"` // id; of a medium's erasing, the job's
 	SHA256 Hash       `json:"sha256"` // of the signed note
-	Image  string     `json:"image"`
-	Keys   KeyClass   `json:"keys"`
+	Image  string     `json:"image,omitempty"`
+	Keys   KeyClass   `json:"keys,omitempty"`
 	Media  MediaClass `json:"media"`
 }
 
@@ -433,7 +434,8 @@ func (t Type) OfShop() bool { return t.ofShop() || t.ofBoth() }
 
 func (t Type) ofBoth() bool {
 	switch t {
-	case TypePaperPrinted, TypePrivateErased, TypeMediumDestroyed, TypeEventCorrected,
+	case TypePaperPrinted, TypePrivateErased, TypeMediumDestroyed, TypeEventCorrected, TypeAttestIssued,
+		TypeMediumEraseStarted, TypeMediumEraseFailed, TypeMediumEraseDone,
 		TypeRequestReceived, TypeRequestExtended, TypeRequestAnswered, TypeIncidentOpened, TypeIncidentAssessed,
 		TypeIncidentControllerNotified, TypeIncidentAuthorityNotified, TypeIncidentSubjectsNotified, TypeIncidentClosed:
 		return true
@@ -563,6 +565,12 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 		return decodeAs[CopyErased](raw)
 	case TypeMediumDestroyed:
 		return decodeAs[MediumDestroyed](raw)
+	case TypeMediumEraseStarted:
+		return decodeAs[MediumEraseStarted](raw)
+	case TypeMediumEraseFailed:
+		return decodeAs[MediumEraseFailed](raw)
+	case TypeMediumEraseDone:
+		return decodeAs[MediumEraseDone](raw)
 	case TypePurgeProposed:
 		return decodeAs[PurgeProposed](raw)
 	case TypePurgeValidated:
@@ -747,7 +755,8 @@ func (p EraseDone) check() error {
 
 func (p AttestIssued) check() error {
 	return must(condition{"attest", isID(p.Attest)}, condition{"sha256", !p.SHA256.IsZero()},
-		condition{"image", isImage(p.Image)}, condition{"keys", p.Keys.Valid()}, condition{"media", p.Media.Valid()})
+		condition{"image", p.Image == "" || isImage(p.Image)}, condition{"keys", (p.Keys == "") == (p.Image == "")},
+		condition{"keys", p.Keys == "" || p.Keys.Valid()}, condition{"media", p.Media.Valid()})
 }
 
 func (p PaperPrinted) check() error {

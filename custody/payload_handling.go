@@ -195,12 +195,13 @@ func isPlace(s string) bool { return shaped(s, upper+digit, upper+digit+"-.", 16
 // then up to 15 capitals, digits, "-" and ".", such as "L-03".
 func CheckPlace(s string) error { return checkName("place", isPlace(s)) }
 
-// ofItem holds for the types whose events say something about one item, which
-// they must name.
+// ofItem holds for the types whose events of a case say something about one item,
+// which they must name.
 func (t Type) ofItem() bool {
 	switch t {
 	case TypeCustodyOffered, TypeCustodyAccepted, TypePlaceChanged, TypeSealApplied, TypeSealChecked,
-		TypeSentExternal, TypeBackExternal, TypeItemReturned:
+		TypeSentExternal, TypeBackExternal, TypeItemReturned,
+		TypeMediumEraseStarted, TypeMediumEraseFailed, TypeMediumEraseDone:
 		return true
 	}
 	return false

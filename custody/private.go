@@ -96,6 +96,8 @@ func PrivateFields(t Type) []string {
 		return []string{FieldAccessories, FieldCondition, FieldProxy, FieldRecipient}
 	case TypeMediumDestroyed:
 		return []string{FieldModel, FieldReason, FieldRecycler, FieldReference, FieldSerial}
+	case TypeMediumEraseStarted:
+		return []string{FieldModel, FieldReason, FieldSerial}
 	case TypeRequestReceived:
 		return []string{FieldAddress, FieldCustomer, FieldEmail, FieldPhone, FieldRequest}
 	case TypeRequestAnswered:

@@ -96,7 +96,7 @@ func (o Operator) MayAct(now time.Time, t Type) error {
 func reports(t Type) bool {
 	switch t {
 	case TypeImagePaused, TypeImageFailed, TypeImageSealed, TypeImageVerified, TypeDataRestored,
-		TypeEraseFailed, TypeEraseDone, TypeAttestIssued, TypePaperPrinted,
+		TypeEraseFailed, TypeEraseDone, TypeAttestIssued, TypePaperPrinted, TypeMediumEraseFailed, TypeMediumEraseDone,
 		TypeDataExtracted, TypeBackExternal, TypeSealChecked, TypeCopyErased, TypeRequestReceived, TypeIncidentOpened,
 		TypeIncidentAssessed, TypeIncidentControllerNotified, TypeIncidentAuthorityNotified, TypeIncidentSubjectsNotified:
 		return true
@@ -225,6 +225,12 @@ func allowCase(s Shop, c Case, e Event, private map[string]string) error {
 		return c.erasing(p.Image, p.Job)
 	case EraseDone:
 		return c.erasing(p.Image, p.Job)
+	case MediumEraseStarted:
+		return c.mayWipe(e.Item, p.Job, private)
+	case MediumEraseFailed:
+		return wiping(c.Wipes, p.Job)
+	case MediumEraseDone:
+		return wiping(c.Wipes, p.Job)
 	case DataReturned, CustomerConfirmed, CopyErased, MediumDestroyed, PurgeProposed, PurgeValidated:
 		return allowEnd(s, c, e, private)
 	case ItemReceived, Offered, Accepted, PlaceChanged, SealApplied, SealChecked, SentExternal, BackExternal, ItemReturned:

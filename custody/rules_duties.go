@@ -70,6 +70,15 @@ func allowDuties(s Shop, g registers, e Event, private map[string]string) error 
 			return ErrNoVault
 		}
 		return s.mayWitness(e, p, private)
+	case MediumEraseStarted:
+		if _, ok := findWipe(s.Wipes, p.Job); ok {
+			return fmt.Errorf("job: %w", ErrExists)
+		}
+		return s.mayAct(e)
+	case MediumEraseFailed:
+		return wiping(s.Wipes, p.Job)
+	case MediumEraseDone:
+		return wiping(s.Wipes, p.Job)
 	case EventCorrected:
 		return mayCorrect(p, private)
 	default:

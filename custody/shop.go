@@ -20,6 +20,7 @@ type Shop struct {
 	Backups    []Backup      // of ledgers, in causal order
 	Selftests  []Selftest    // in causal order
 	Destroyed  []Destruction // of vaults' media, in causal order
+	Wipes      []Wipe        // of the shop's own media, by job
 	Heartbeat  time.Time     // the newest; zero when there is none
 
 	Requests      []Request    // by id; those of cases are in their case
@@ -116,7 +117,9 @@ func FoldShop(events []Event) Shop {
 			s.Stations[i].Retired = &p
 		}
 	}
-	g.finish(func(kind ExceptionKind, ref Ref) { s.Exceptions = append(s.Exceptions, Exception{kind, ref}) })
+	except := func(kind ExceptionKind, ref Ref) { s.Exceptions = append(s.Exceptions, Exception{kind, ref}) }
+	finishWipes(s.Wipes, except)
+	g.finish(except)
 	s.Requests, s.Incidents = g.requests, g.incidents
 	slices.SortFunc(s.PrivateErased, Ref.compare)
 	s.PrivateErased = slices.Compact(s.PrivateErased)
@@ -178,6 +181,8 @@ func (s *Shop) apply(e Event) {
 		s.Selftests = append(s.Selftests, Selftest{ref, at, e.Op, p})
 	case MediumDestroyed:
 		s.Destroyed = append(s.Destroyed, Destruction{ref, at, e.Op, p})
+	case MediumEraseStarted, MediumEraseFailed, MediumEraseDone, AttestIssued:
+		applyWipe(&s.Wipes, e)
 	case EventCorrected:
 		s.Corrections = append(s.Corrections, Correction{ref, at, e.Op, p})
 	case PrivateErased:
