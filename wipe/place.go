@@ -78,6 +78,12 @@ func siteOf(d *dir, above []string) (site, error) {
 
 	s.device(d)
 	s.journals = s.FS == "ext4" && journalsData(&s)
+	for _, m := range mounts {
+		// A part of the file system may be mounted by itself, as services do.
+		if m.Dev == s.mount.Dev {
+			above = append(above[:len(above):len(above)], m.Point)
+		}
+	}
 	s.Snapshots = snapshots(d, s.mount, above)
 	return s, nil
 }
@@ -288,15 +294,15 @@ var snapshotNames = []string{
 	"#snapshot", ".snapshot", ".snapshots", ".zfs/snapshot", "~snapshot", "@Recently-Snapshot", "#recycle", "@Recycle",
 }
 
-// snapshots looks for signs of snapshots: in the directory itself, in those given
-// above it, and at the mount point. It looks by name, since several servers leave
-// the directory out of listings.
+// snapshots looks for signs of snapshots: in the directory itself and in those given
+// above it, mount points included. It looks by name, since several servers leave the
+// directory out of listings.
 func snapshots(d *dir, m kernel.Mount, above []string) []string {
 	var found []string
 	for _, name := range snapshotNames {
 		var st unix.Stat_t
 		seen := unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
-		for _, p := range append([]string{m.Point}, above...) {
+		for _, p := range above {
 			seen = seen || unix.Lstat(filepath.Join(p, name), &st) == nil
 		}
 		if seen {

@@ -58,7 +58,7 @@ never "nothing due".`,
 	return cmd
 }
 
-func (s *station) purge(ctx context.Context, o purgeOptions) error {
+func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 	if o.now && (o.caseNo == "" || o.reason == "") {
 		return usage("purge", "erasing before the deadline needs the case and the reason", `--case NO --now --reason "…"`)
 	}
@@ -74,6 +74,10 @@ func (s *station) purge(ctx context.Context, o purgeOptions) error {
 		return err
 	}
 	defer unlock()
+	run := &purgeRun{station: s, op: op.ID, options: o}
+	if begun := s.now(); !o.dryRun {
+		defer func() { err = errors.Join(err, s.savePurgeStatus(begun, run.results, err)) }()
+	}
 	if err := s.clockGuard(ctx, o); err != nil {
 		return err
 	}
@@ -92,7 +96,6 @@ func (s *station) purge(ctx context.Context, o purgeOptions) error {
 			return err
 		}
 	}
-	run := &purgeRun{station: s, op: op.ID, options: o}
 	for _, e := range work {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -208,7 +211,7 @@ type purgeRun struct {
 type erased struct {
 	Case    custody.CaseNo  `json:"case"`
 	Image   string          `json:"image"`
-	Outcome string          `json:"outcome"` // erased, empty, planned, held, refused, failed or returned
+	Outcome string          `json:"outcome"` // erased, empty, planned, held, proposed, refused, failed or returned
 	Key     wipe.KeyClass   `json:"keys,omitempty"`
 	Media   wipe.MediaClass `json:"media,omitempty"`
 	Virtual bool            `json:"virtual,omitempty"`
@@ -281,7 +284,7 @@ func (r *purgeRun) end() error {
 	}
 	if r.json {
 		if err := r.term.Message("summary", map[string]any{
-			"erased": counts["erased"], "planned": counts["planned"], "held": counts["held"], "refused": counts["refused"], "failed": counts["failed"], "returned": counts["returned"],
+			"erased": counts["erased"], "planned": counts["planned"], "held": counts["held"], "refused": counts["refused"], "failed": counts["failed"], "returned": counts["returned"], "proposed": counts["proposed"],
 		}); err != nil {
 			return err
 		}
@@ -289,6 +292,9 @@ func (r *purgeRun) end() error {
 		fmt.Fprintf(r.term.Out, "would erase %d, held %d, refused %d\n", counts["planned"], counts["held"], counts["refused"]+counts["failed"])
 	} else {
 		fmt.Fprintf(r.term.Out, "erased %d, held %d, refused %d, failed %d\n", counts["erased"], counts["held"], counts["refused"], counts["failed"]+counts["returned"])
+		if n := counts["proposed"]; n > 0 {
+			fmt.Fprintf(r.term.Out, "waiting for somebody to allow it %d\n", n)
+		}
 	}
 	switch {
 	case r.options.caseNo != "" && len(r.errs) == 1 && len(r.results) == 1:
