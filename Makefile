@@ -57,6 +57,7 @@ test-kill: ## SIGKILL at 300 moments of imaging and 200 of purging (KILLS=n to c
 .PHONY: test-long
 test-long: ## kills and drop-offs on a failing device, and random histories, by the thousand
 	@scripts/setup.sh build test
+	$(GO) test -timeout 60m ./rescue -run Killed -args -kills 1000
 	$(GO) test -timeout 60m ./rescue/blockdev -run TestEngineSurvives -v -args -kills 1000
 	$(GO) test -timeout 60m ./custody -run TestHistories -args -histories 10000
 	$(GO) test -timeout 90m ./custody/ledger -run 'Converge|LosesNoHold|ErasedPrivate' -rapid.checks=2000
