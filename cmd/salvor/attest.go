@@ -28,7 +28,7 @@ func (r *purgeRun) attest(ctx context.Context, e erasing, evidence wipe.Evidence
 	}
 	total := wipe.Total(evidence.Files)
 	keys, media := custody.KeyClass(class.Key), custody.MediaClass(class.Media)
-	if _, err := r.ledger.Append(ctx, r.op,
+	if _, err := r.happened(ctx, r.op,
 		ledger.Entry{Case: e.c.No, Item: e.image.Item, Pub: custody.EraseDone{
 			Job: id, Image: e.image.Name, Keys: keys, Media: media, Virtual: class.VirtualDevice,
 			Files: int64(len(evidence.Files)), KeyFiles: int64(len(evidence.Keys)), Bytes: allocated(evidence.Files),

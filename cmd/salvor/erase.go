@@ -10,6 +10,7 @@ import (
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
+	"salvor/custody/journal"
 	"salvor/custody/ledger"
 	"salvor/custody/vault"
 	"salvor/wipe"
@@ -25,8 +26,8 @@ type erasing struct {
 
 // erase plans one image, and erases it unless this is a dry run.
 func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
-	if err := e.c.MayErase(e.image.Name, r.now(), e.early && (r.options.now || e.job != nil)); err != nil && !errors.Is(err, custody.ErrErased) {
-		return erased{}, fmt.Errorf("case %s: %w", e.c.No, err)
+	if err := r.mayErase(ctx, e.c, e.image.Name, e.early && (r.options.now || e.job != nil)); err != nil && !errors.Is(err, custody.ErrErased) {
+		return r.propose(ctx, e, fmt.Errorf("case %s: %w", e.c.No, err))
 	}
 	if e.image.State == custody.ImageIsErased { // killed between the attest and the end of the job
 		done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.job.ID}
@@ -173,7 +174,7 @@ func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) 
 		if job.Stage == wipe.Planned && !job.Untouched() {
 			step = custody.StepKeys
 		}
-		_, recordErr := r.ledger.Append(save, r.op, ledger.Entry{
+		_, recordErr := r.happened(save, r.op, ledger.Entry{
 			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseFailed{Job: job.ID, Image: e.image.Name, Step: step},
 		})
 		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
@@ -199,12 +200,60 @@ func (r *purgeRun) phases(what string) (progress func(wipe.Progress), end func()
 	}, end
 }
 
-// gate re-reads the case immediately before anything is destroyed: a hold that was
-// set a moment ago still counts.
+// gate takes in what the other stations have published, immediately before anything is
+// destroyed: a hold that was set a moment ago, at any of them, still counts. A vault
+// with something of the case that is away, or a file in one that is not believed, may
+// hide one.
 func (r *purgeRun) gate(ctx context.Context, e erasing) error {
-	c, err := r.ledger.Case(ctx, e.c.No)
+	return r.withJournals(ctx, func(journals []*journal.Journal) error {
+		c, err := r.ledger.CaseUnderLock(ctx, e.c.No, journals...)
+		if err != nil {
+			return r.unseen(ctx, err)
+		}
+		return r.mayErase(ctx, c, e.image.Name, e.early)
+	})
+}
+
+// unseen says which vault could not be asked.
+func (r *purgeRun) unseen(ctx context.Context, err error) error {
+	var missing *ledger.UnpublishedError
+	if !errors.As(err, &missing) || isAlarm(err) {
+		return err
+	}
+	names, nerr := r.vaultNames(ctx)
+	if nerr != nil {
+		return nerr
+	}
+	return &ui.Error{
+		Code: ui.Absent, What: "case " + string(missing.Case), Why: "vault " + missingWords(names, missing.Vaults) + " could not be asked for holds", Err: err,
+		Hint: "mount it, then salvor purge",
+	}
+}
+
+// mayErase asks the shop's rules: validation and four eyes are settled by events.
+func (r *purgeRun) mayErase(ctx context.Context, c custody.Case, image string, early bool) error {
+	shop, err := r.ledger.Shop(ctx)
 	if err != nil {
 		return err
 	}
-	return c.MayErase(e.image.Name, r.now(), e.early)
+	return shop.MayErase(c, image, r.op, r.now(), early)
+}
+
+// propose records that an image waits for somebody to look at it, when that is why it
+// may not be erased.
+func (r *purgeRun) propose(ctx context.Context, e erasing, why error) (erased, error) {
+	if !errors.Is(why, custody.ErrNotValidated) && !errors.Is(why, custody.ErrTwoPersons) {
+		return erased{}, why
+	}
+	waits := erased{Outcome: "proposed"}
+	why = &ui.Error{
+		Code: ui.Incomplete, What: "case " + string(e.c.No), Why: "nobody who may has allowed its erasing yet", Hint: "salvor validate " + string(e.c.No), Err: why,
+	}
+	if r.options.dryRun || e.c.Proposed(e.image.Name) {
+		return waits, why
+	}
+	_, err := r.ledger.Append(ctx, r.op, ledger.Entry{Case: e.c.No, Pub: custody.PurgeProposed{
+		Proposal: shortID("p"), Images: []string{e.image.Name}, Deadline: custody.At(e.c.Deadline),
+	}})
+	return waits, errors.Join(why, err)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"salvor/cmd/salvor/internal/ui"
@@ -93,7 +95,7 @@ func (x *exchange) heard(m met) {
 	switch list := refusals(m.err); {
 	case m.err == nil:
 	case isAlarm(m.err):
-		x.alarm = m.err
+		x.alarm = named(m.vault, m.err)
 	case len(list) > 0:
 		for _, r := range list {
 			x.refusals = append(x.refusals, r)
@@ -103,7 +105,7 @@ func (x *exchange) heard(m met) {
 		x.away[m.vault.Vault] = true
 	default:
 		x.away[m.vault.Vault] = true
-		x.term.Warn("vault %s: %v", m.vault.Name, m.err)
+		x.term.Warn("vault %s: %v", m.vault.Name, named(m.vault, m.err))
 	}
 }
 
@@ -173,6 +175,22 @@ func notBelieved(list []journal.Refusal) error {
 		Hint: "find out who changed the vault; salvor audit --full names what is missing",
 		Err:  &ledger.RefusedError{Refusals: list},
 	}
+}
+
+// named says a vault's name where an error has its id.
+func named(v custody.Vault, err error) error {
+	return &ui.Error{
+		Code: ui.ExitCode(explain(err)), Why: strings.ReplaceAll(err.Error(), v.Vault, v.Name), Hint: hintOf(err), Err: err,
+	}
+}
+
+// hintOf is what a person is told to do about an error.
+func hintOf(err error) string {
+	var own *ui.Error
+	if errors.As(explain(err), &own) {
+		return own.Hint
+	}
+	return ""
 }
 
 func firstOf(errs ...error) error {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,23 +101,30 @@ func (s *station) addHold(ctx context.Context, no, kind, reason, review string, 
 	if c.Erased() {
 		return refuse("hold", "every image of the case is erased already", "salvor show "+no)
 	}
-	id := newHoldID()
-	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
-		Case: c.No, Pub: custody.HoldAdded{Hold: id, Kind: custody.HoldKind(kind), Review: day},
+	id := shortID("h")
+	published, unknown := s.append(ctx, op.ID, c.No, ledger.Entry{
+		Pub:     custody.HoldAdded{Hold: id, Kind: custody.HoldKind(kind), Review: day},
 		Private: map[string]string{custody.FieldReason: reason},
-	}); err != nil {
-		return err
+	})
+	if unknown != nil && len(published.Events) == 0 {
+		return readable(c.No, unknown)
 	}
-	late, err := s.eraseBegun(ctx, c.No)
+	late, err := s.tooLate(ctx, c, published)
 	if err != nil {
 		return err
 	}
 	if s.json {
-		if err := s.term.Document(map[string]any{"case": c.No, "hold": id, "review": day, "too_late_for": late}); err != nil {
+		if err := s.term.Document(map[string]any{"case": c.No, "hold": id, "review": day, "published": unknown == nil, "too_late_for": late}); err != nil {
 			return err
 		}
 	} else {
 		s.term.Say("case %s is held as %s", c.No, id)
+	}
+	if unknown != nil {
+		if len(late) > 0 {
+			s.term.Warn("the erasing of %s had begun", strings.Join(late, ", "))
+		}
+		return unknown
 	}
 	if len(late) > 0 {
 		return &ui.Error{
@@ -131,33 +136,32 @@ func (s *station) addHold(ctx context.Context, no, kind, reason, review string, 
 	return nil
 }
 
-// eraseBegun names the images of a case of which keys are destroyed already: no hold
-// protects them any more, and nobody may be told that one does.
-func (s *station) eraseBegun(ctx context.Context, no custody.CaseNo) ([]string, error) {
-	jobs, err := s.ledger.OpenJobs(ctx)
-	if err != nil {
-		return nil, err
-	}
+// tooLate names the images of a case of which keys are destroyed already, here or at
+// another station: no hold protects them any more, and nobody may be told that one does.
+func (s *station) tooLate(ctx context.Context, before custody.Case, published ledger.Published) ([]string, error) {
 	late := []string{}
-	for _, saved := range jobs {
-		var job wipe.Job
-		if saved.Case != no {
+	for _, name := range published.Late {
+		i, _ := published.Case.Image(name)
+		if was, ok := before.Image(name); ok && !was.Left() || i.EraseFailed == custody.StepPlanned {
+			continue // it was erased before, or nothing of it is destroyed
+		}
+		saved, err := s.ledger.Job(ctx, i.EraseJob)
+		if errors.Is(err, ledger.ErrNotFound) { // another station is at it, and how far nobody knows
+			late = append(late, name)
 			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		var job wipe.Job
 		if err := json.Unmarshal(saved.Body, &job); err != nil {
 			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
 		}
 		if !job.Untouched() {
-			late = append(late, saved.Image)
+			late = append(late, name)
 		}
 	}
 	return late, nil
-}
-
-func newHoldID() string {
-	var b [4]byte
-	rand.Read(b[:]) // never fails: crypto/rand
-	return "h-" + hex.EncodeToString(b[:])
 }
 
 func newHoldEnd(p *program) *cobra.Command {
@@ -194,10 +198,10 @@ func (s *station) endHold(ctx context.Context, no, id, reason string) error {
 			return err
 		}
 	}
-	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
-		Case: c.No, Pub: custody.HoldEnded{Hold: id}, Private: map[string]string{custody.FieldReason: reason},
+	if _, err := s.append(ctx, op.ID, c.No, ledger.Entry{
+		Pub: custody.HoldEnded{Hold: id}, Private: map[string]string{custody.FieldReason: reason},
 	}); err != nil {
-		return err
+		return readable(c.No, err)
 	}
 	if s.json {
 		return s.term.Document(map[string]any{"case": c.No, "hold": id, "ended": true})

@@ -32,7 +32,7 @@ func newInit(p *program) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "set up this machine as the first station of a shop, or as another one",
+		Short: "set up this machine as a station of a new shop, or of one there is",
 		Long: `Sets up the shop and this station: configuration, station key and ledger. On a
 terminal it asks for what is missing and goes on to the two shop keys, the first
 operator and the first vault; in a script everything is a flag, and keys, operators

@@ -20,7 +20,7 @@ func newOperator(p *program) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newOperatorAdd(p), newOperatorList(p), newOperatorEnd(p))
+	cmd.AddCommand(newOperatorAdd(p), newOperatorList(p), newOperatorEnd(p), newOperatorKey(p))
 	return cmd
 }
 
@@ -72,10 +72,17 @@ func (s *station) addOperator(ctx context.Context, login string, o operatorFlags
 	}
 	var entries []ledger.Entry
 	var id string
-	known, err := s.ledger.OperatorByLogin(ctx, login)
+	known, err := s.operatorByLogin(ctx, login)
 	switch {
 	case err == nil:
 		id = known.ID
+		fields, err := s.ledger.Private(ctx, known.Ref)
+		if err != nil {
+			return err
+		}
+		if o.name != "" && o.name != fields[custody.FieldName] {
+			return &ui.Error{Code: ui.Refused, What: "operator " + login, Why: "another person has that login: a login is one person's", Hint: "give each person a login of his own; a renewed agreement needs no --name"}
+		}
 		if len(dates) == 0 {
 			return &ui.Error{Code: ui.Refused, What: "operator " + login, Why: "exists already", Hint: "a renewed agreement or training: --agreement DATE, --training DATE"}
 		}
@@ -202,6 +209,7 @@ func newOperatorEnd(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "end LOGIN",
 		Short:   "end an operator's access",
+		Long:    `Ends the access of the operator with that login, or with that id.`,
 		Example: "  salvor operator end jan --date 2026-12-31",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -221,7 +229,7 @@ func (s *station) endOperator(ctx context.Context, login, date string) error {
 		}
 		last = d
 	}
-	op, err := s.ledger.OperatorByLogin(ctx, login)
+	op, err := s.operatorByIDOrLogin(ctx, login)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return &ui.Error{Code: ui.NotFound, What: "operator", Why: "no such login", Hint: "salvor operator list", Err: err}
 	}
@@ -236,4 +244,16 @@ func (s *station) endOperator(ctx context.Context, login, date string) error {
 	}
 	s.term.Say("operator %s may act until the end of %s", login, last)
 	return nil
+}
+
+// operatorByIDOrLogin finds an operator; by his id also one who shares his login.
+func (s *station) operatorByIDOrLogin(ctx context.Context, name string) (custody.Operator, error) {
+	shop, err := s.ledger.Shop(ctx)
+	if err != nil {
+		return custody.Operator{}, err
+	}
+	if op, ok := shop.Operator(name); ok {
+		return op, nil
+	}
+	return s.operatorByLogin(ctx, name)
 }

@@ -85,8 +85,13 @@ func (s *station) clockPlausible(ctx context.Context, what string, checked bool)
 func (s *station) brake(ctx context.Context, work []erasing, o purgeOptions) error {
 	due := make(map[custody.CaseNo]bool)
 	perVault := make(map[string]map[custody.CaseNo]bool)
+	shop, err := s.ledger.Shop(ctx)
+	if err != nil {
+		return err
+	}
 	for _, e := range work {
-		if e.job != nil && e.job.KeysBegun || e.c.Held() {
+		// What is held, or waits for somebody to look at it, is not erased in this run.
+		if e.job != nil && e.job.KeysBegun || shop.MayErase(e.c, e.image.Name, "", s.now(), e.early) != nil {
 			continue
 		}
 		due[e.c.No] = true

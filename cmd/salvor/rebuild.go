@@ -31,7 +31,7 @@ func newRebuild(p *program) *cobra.Command {
 	var o rebuildOptions
 	cmd := &cobra.Command{
 		Use:   "rebuild",
-		Short: "make the ledger again from the vaults, or from a backup and the vaults",
+		Short: "make the ledger again from the vaults, or a backup and the vaults",
 		Long: `Makes the ledger anew out of what the journals in the vaults hold. Cases and papers read
 the same as before; what was recorded and never published is lost.
 
@@ -41,7 +41,7 @@ to date. A machine without a configuration is asked for it. A station that did n
 create the shop compares the code of the shop's card, which was written down beside
 the recovery key (salvor station list).`,
 		Example: `  salvor ledger rebuild --from /mnt/nas
-  salvor ledger rebuild --from /mnt/nas --backup salvor-B1.tar.age --identity safe.txt`,
+  salvor ledger rebuild --from /mnt/nas --backup FILE --identity safe.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.rebuild(cmd.Context(), o) },
 	}

@@ -34,6 +34,9 @@ type station struct {
 	config config.Config
 	keys   ledger.Station
 	ledger *ledger.Ledger
+
+	signing string   // id of the operator who signs, "" while nobody does
+	atEnd   []func() // what is closed with the station
 }
 
 const (
@@ -70,7 +73,12 @@ func (p *program) open(ctx context.Context) (*station, error) {
 	return s, nil
 }
 
-func (s *station) close() { s.ledger.Close() }
+func (s *station) close() {
+	for _, f := range s.atEnd {
+		f()
+	}
+	s.ledger.Close()
+}
 
 func (p *program) findState() (string, error) {
 	dir, err := config.StateDir(p.stateDir, p.stateDir != "", p.env, p.euid)
@@ -133,7 +141,7 @@ func (s *station) operator(ctx context.Context, t custody.Type) (custody.Operato
 	if err != nil {
 		return custody.Operator{}, err
 	}
-	op, err := s.ledger.OperatorByLogin(ctx, login)
+	op, err := s.operatorByLogin(ctx, login)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return op, &ui.Error{
 			Code: ui.Refused, What: "operator", Why: "who acts is not an operator of this shop",
@@ -153,18 +161,25 @@ func (s *station) operator(ctx context.Context, t custody.Type) (custody.Operato
 		}
 		return op, &ui.Error{Code: ui.Refused, What: "operator " + login, Why: err.Error(), Hint: hint, Err: err}
 	}
-	return op, nil
+	return op, s.signAs(ctx, op)
 }
 
-// operatorOrStation is the id of the operator who acts where he is known, else of
-// the station.
+// operatorOrStation is the id of the operator who acts where he is known and, having a
+// key, can sign; else of the station.
 func (s *station) operatorOrStation(ctx context.Context) string {
-	if login, err := s.login(); err == nil {
-		if op, err := s.ledger.OperatorByLogin(ctx, login); err == nil {
-			return op.ID
-		}
+	login, err := s.login()
+	if err != nil {
+		return stationOperator
 	}
-	return stationOperator
+	op, err := s.operatorByLogin(ctx, login)
+	if err != nil {
+		return stationOperator
+	}
+	if err := s.signAs(ctx, op); err != nil {
+		s.term.Warn("%v; recorded as done by the station", err)
+		return stationOperator
+	}
+	return op.ID
 }
 
 // operatorNames joins the private names to the operators' ids; an operator whose

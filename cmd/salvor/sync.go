@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -77,16 +76,16 @@ func (s *station) sync(ctx context.Context, only string) error {
 		refused = append(refused, list...)
 		switch {
 		case isAlarm(err):
-			row.State, alarm = "alarm", errors.Join(alarm, err)
+			row.State, alarm = "alarm", named(v, err)
 		case len(list) > 0:
 			row.State = "refused"
 		case away(err):
 			row.State = "absent"
 		case err != nil:
-			row.State, failed = "failed", errors.Join(failed, err)
+			row.State, failed = "failed", named(v, err)
 		}
 		if err != nil && len(list) == 0 {
-			row.Why = explain(err).Error()
+			row.Why = named(v, err).Error()
 		}
 		if row.Waiting, err = s.ledger.Outbox(ctx, v.Vault); err != nil {
 			return err
