@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 
 	"salvor/custody"
 	"salvor/custody/ledger"
@@ -183,17 +182,9 @@ func storage(holds string, p wipe.Place) report.Storage {
 
 // checkpoint is the ledger's state as a paper shows it.
 func (s *station) checkpoint(ctx context.Context) (report.Checkpoint, error) {
-	signed, err := s.ledger.Checkpoint(ctx)
+	c, err := s.ledger.CheckpointNow(ctx)
 	if err != nil {
 		return report.Checkpoint{}, err
 	}
-	text, _, ok := strings.Cut(string(signed), "\n\n")
-	if !ok {
-		return report.Checkpoint{}, custody.ErrCheckpoint
-	}
-	c, err := custody.ParseCheckpoint(text + "\n")
-	if err != nil {
-		return report.Checkpoint{}, err
-	}
-	return report.Checkpoint{Size: c.Size, Code: report.Code(signed)}, nil
+	return report.Checkpoint{Size: c.Size, Code: c.Code()}, nil
 }

@@ -4,63 +4,88 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/report"
+	"salvor/rescue/picture"
 )
 
 // custodyPaper fills the custody report from the ledger.
-func (s *station) custodyPaper(ctx context.Context, c custody.Case, format string, language custody.Language) ([][]byte, error) {
+func (s *station) custodyPaper(ctx context.Context, c custody.Case, o reportOptions, language custody.Language) (report.Paper, error) {
 	f, err := s.newCustodyFacts(ctx, c)
 	if err != nil {
 		return nil, err
 	}
+	f.copyFor = report.CopyFor(o.copyFor)
 	p := report.CustodyPaper{
 		Case: string(c.No), Opened: c.Opened, Purpose: string(c.Purpose), Business: c.Business, Deadline: c.Deadline,
 		State:    f.state(),
-		Customer: f.field(f.opened(), custody.FieldCustomer), Ticket: f.field(f.opened(), custody.FieldTicket),
-		Items: f.items(), Timeline: f.timeline(), Images: f.images(), Copies: f.copies(), Openings: f.openings(), Holds: f.holds(), Gaps: f.gaps(),
+		Customer: f.current(f.opened(), custody.FieldCustomer), Ticket: f.current(f.opened(), custody.FieldTicket),
+		Items: f.items(), Images: f.images(), Copies: f.copies(), Openings: f.openings(), Holds: f.holds(), Gaps: f.gaps(),
 	}
-	if p.Head, err = s.head(ctx, string(c.No)+"-custody", language); err != nil {
+	if f.copyFor == report.CopyCustomer {
+		p.Ticket = report.Personal{}
+	}
+	if p.Timeline, err = s.timeline(ctx, f); err != nil {
 		return nil, err
 	}
-	if p.Foot, err = s.foot(ctx); err != nil {
-		return nil, err
+	for n := range p.Images {
+		s.picture(ctx, c, &p.Images[n])
 	}
-	text, err := render(p, format)
-	return [][]byte{text}, err
+	p.Head, p.Foot, err = s.frame(ctx, numbered(c.No, custody.PaperCustody), f.copyFor, language)
+	return p, err
 }
 
 // custodyFacts joins a case's public events with its private parts for one paper.
 type custodyFacts struct {
-	c       custody.Case
-	events  []custody.Event
-	private map[custody.Ref]map[string]string
-	erased  map[custody.Ref]custody.Event // by event: the private.erased that names it
-	names   map[string]string
-	vaults  map[string]string
+	c          custody.Case
+	copyFor    report.CopyFor
+	events     []custody.Event
+	destroyed  []custody.Destruction
+	private    map[custody.Ref]map[string]string
+	erased     map[custody.Ref]custody.Event // by event: the private.erased that names it
+	names      map[string]string             // of operators, by id
+	vaults     map[string]string
+	processors map[string]string
 }
 
+// newCustodyFacts collects what is known of a case, or for the zero case of the shop
+// itself.
 func (s *station) newCustodyFacts(ctx context.Context, c custody.Case) (*custodyFacts, error) {
-	f := &custodyFacts{c: c, erased: map[custody.Ref]custody.Event{}, vaults: map[string]string{}}
-	var err error
-	if f.events, err = s.ledger.Events(ctx, c.No); err != nil {
-		return nil, err
-	}
-	if f.private, err = s.ledger.PrivateOfCase(ctx, c.No); err != nil {
-		return nil, err
-	}
-	if f.names, err = s.operatorNames(ctx); err != nil {
-		return nil, err
+	f := &custodyFacts{
+		c: c, destroyed: c.Destroyed, erased: map[custody.Ref]custody.Event{}, vaults: map[string]string{}, processors: map[string]string{},
 	}
 	shop, err := s.ledger.Shop(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if f.events, err = s.ledger.Events(ctx, c.No); err != nil {
+		return nil, err
+	}
+	if c.No != "" {
+		f.private, err = s.ledger.PrivateOfCase(ctx, c.No)
+	} else {
+		f.destroyed = shop.Destroyed
+		f.private, err = s.privateOf(ctx, shop.Destroyed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.names, err = s.operatorNames(ctx); err != nil {
+		return nil, err
+	}
 	for _, v := range shop.Vaults {
 		f.vaults[v.Vault] = v.Name
+	}
+	for _, p := range shop.Processors {
+		fields, err := s.ledger.Private(ctx, p.Newest().Ref)
+		if err != nil {
+			return nil, err
+		}
+		f.processors[p.ID] = fields[custody.FieldName]
 	}
 	for _, e := range f.events {
 		if p, ok := e.Pub.(custody.PrivateErased); ok {
@@ -72,12 +97,33 @@ func (s *station) newCustodyFacts(ctx context.Context, c custody.Case) (*custody
 	return f, nil
 }
 
+// privateOf reads the private parts of destructions.
+func (s *station) privateOf(ctx context.Context, list []custody.Destruction) (map[custody.Ref]map[string]string, error) {
+	parts := make(map[custody.Ref]map[string]string)
+	for _, d := range list {
+		fields, err := s.ledger.Private(ctx, d.Ref)
+		if err != nil {
+			return nil, err
+		}
+		parts[d.Ref] = fields
+	}
+	return parts, nil
+}
+
 // field is one private text: what it says, or when it was erased.
 func (f *custodyFacts) field(ref custody.Ref, name string) report.Personal {
 	if e, gone := f.erased[ref]; gone {
 		return report.Erased(e.TS.Time)
 	}
 	return report.Said(f.private[ref][name])
+}
+
+// current is a private text as the newest correction has it.
+func (f *custodyFacts) current(ref custody.Ref, name string) report.Personal {
+	if by, ok := f.c.Current(ref, name); ok {
+		ref = by
+	}
+	return f.field(ref, name)
 }
 
 func (f *custodyFacts) opened() custody.Ref {
@@ -89,19 +135,22 @@ func (f *custodyFacts) opened() custody.Ref {
 	return custody.Ref{}
 }
 
+// who names an operator as the reader of this copy may know him.
 func (f *custodyFacts) who(op string) string {
-	if name, ok := f.names[op]; ok {
-		return name
-	}
-	return op
+	return report.Head{Copy: f.copyFor}.Staff(op, f.names[op])
 }
 
-func (f *custodyFacts) vault(id string) string {
-	if name, ok := f.vaults[id]; ok {
+// named is the name that a register has for an id, or the id.
+func named(register map[string]string, id string) string {
+	if name := register[id]; name != "" {
 		return name
 	}
 	return id
 }
+
+func (f *custodyFacts) vault(id string) string { return named(f.vaults, id) }
+
+func (f *custodyFacts) processor(id string) string { return named(f.processors, id) }
 
 func (f *custodyFacts) state() string {
 	switch {
@@ -118,78 +167,33 @@ func (f *custodyFacts) state() string {
 	return report.StateOpen
 }
 
-func (f *custodyFacts) items() []report.Item {
+// handedIn are the items of the case with what describes them, as it stands now.
+func (f *custodyFacts) handedIn() []report.Item {
 	var list []report.Item
 	for _, i := range f.c.Items {
 		list = append(list, report.Item{
-			Number: i.Item, Kind: string(i.Kind), Bytes: i.Bytes,
-			Model: f.field(i.Ref, custody.FieldModel), Serial: f.field(i.Ref, custody.FieldSerial),
-			Condition: f.field(i.Ref, custody.FieldCondition), Accessories: f.field(i.Ref, custody.FieldAccessories), Fault: f.field(i.Ref, custody.FieldFault),
+			Number: i.Item, Kind: string(i.Kind), Bytes: i.Bytes, State: string(i.Condition), Seal: i.Seal, Place: i.Place,
+			Maker: f.current(i.Ref, custody.FieldMaker), Model: f.current(i.Ref, custody.FieldModel), Serial: f.current(i.Ref, custody.FieldSerial),
+			Condition: f.current(i.Ref, custody.FieldCondition), Accessories: f.current(i.Ref, custody.FieldAccessories), Fault: f.current(i.Ref, custody.FieldFault),
 		})
 	}
 	return list
 }
 
-func (f *custodyFacts) timeline() []report.Step {
-	var list []report.Step
-	for _, e := range f.events {
-		step := report.Step{
-			Time: e.TS.Time, Ref: e.Ref().String(), Event: string(e.Type()), Station: e.Station, Operator: f.who(e.Op),
-			Asserted: true, Detail: f.detail(e),
+// items are the items with who has them in hand now.
+func (f *custodyFacts) items() []report.Item {
+	list := f.handedIn()
+	for n, i := range f.c.Items {
+		h := report.Hands{State: i.State, Since: i.Since}
+		switch {
+		case i.State == custody.ItemIsHere && i.Custodian != "":
+			h.Who = f.who(i.Custodian)
+		case i.State == custody.ItemIsOut:
+			h.Who = f.processor(i.Processor)
 		}
-		if e.HasPrivate() {
-			step.Reason = f.field(e.Ref(), custody.FieldReason)
-		}
-		list = append(list, step)
+		list[n].Hands = h
 	}
 	return list
-}
-
-// detail is an event's public facts in codes and numbers.
-func (f *custodyFacts) detail(e custody.Event) string {
-	switch p := e.Pub.(type) {
-	case custody.CaseOpened:
-		return string(p.Purpose)
-	case custody.AgreementRecorded:
-		return p.Notice
-	case custody.ItemReceived:
-		return fmt.Sprintf("%s, %s", p.Kind, ui.Size(p.Bytes))
-	case custody.DeadlineSet:
-		return fmt.Sprintf("%s (%s)", p.Deadline.Format("2006-01-02"), p.Keep)
-	case custody.DeadlineShortened:
-		return p.Deadline.Format("2006-01-02")
-	case custody.ImageStarted:
-		return fmt.Sprintf("%s, %s", p.Image, f.vault(p.Vault))
-	case custody.KeyWrapped:
-		return fmt.Sprintf("%s, %s", p.Image, filepath.Base(p.File))
-	case custody.ImagePaused:
-		return fmt.Sprintf("%s, %s, %s", p.Image, ui.Size(p.Rescued), p.Why)
-	case custody.ImageFailed:
-		return fmt.Sprintf("%s, %s, %s", p.Image, ui.Size(p.Rescued), p.Why)
-	case custody.ImageSealed:
-		return fmt.Sprintf("%s, %s", p.Image, ui.Size(p.Rescued))
-	case custody.ImageVerified:
-		return fmt.Sprintf("%s, %s, ok=%t", p.Image, p.Level, p.OK)
-	case custody.DataOpened:
-		return fmt.Sprintf("%s, %s", p.Image, p.Use)
-	case custody.DataRestored:
-		return fmt.Sprintf("%s, %s, %s", p.Image, p.Target, ui.Size(p.Bytes))
-	case custody.HoldAdded:
-		return fmt.Sprintf("%s, %s, %s", p.Hold, p.Kind, p.Review)
-	case custody.HoldEnded:
-		return p.Hold
-	case custody.EraseStarted:
-		return p.Image
-	case custody.EraseFailed:
-		return fmt.Sprintf("%s, %s", p.Image, p.Step)
-	case custody.EraseDone:
-		return fmt.Sprintf("%s, %s / %s", p.Image, p.Keys, p.Media)
-	case custody.AttestIssued:
-		return p.Attest
-	case custody.PaperPrinted:
-		return fmt.Sprintf("%s, %s, %s", p.Kind, p.Format, p.Lang)
-	}
-	return ""
 }
 
 func (f *custodyFacts) images() []report.Image {
@@ -216,31 +220,69 @@ func (f *custodyFacts) images() []report.Image {
 	return list
 }
 
+// The picture of an image: four lines of cells across a page.
+const (
+	paperColumns = 60
+	paperRows    = 4
+)
+
+// picture adds the picture of what was rescued, as the vault has it. A paper without
+// it is a paper all the same, and says why.
+func (s *station) picture(ctx context.Context, c custody.Case, r *report.Image) {
+	i, ok := c.Image(r.Name)
+	if !ok || !i.Left() || i.State == custody.ImageIsErasing {
+		return
+	}
+	m, err := s.readMap(ctx, c.No, i)
+	if err != nil {
+		r.NoMap = report.NoMapFault
+		if ui.ExitCode(explain(err)) == ui.Absent {
+			r.NoMap = report.NoMapAbsent
+		}
+		return
+	}
+	r.Map = &report.MapPicture{}
+	for _, cell := range picture.New(m.m, paperColumns, paperRows).Cells {
+		r.Map.Cells = append(r.Map.Cells, report.MapCell{Rescued: cell.Rescued, Untried: cell.Untried, Failed: cell.Failed, Bad: cell.Bad})
+	}
+}
+
+// copies are all copies of the data and of the keys to them there ever were.
 func (f *custodyFacts) copies() []report.Copy {
 	var list []report.Copy
-	for _, i := range f.c.Images {
-		image := report.Copy{Where: f.vault(i.Vault), Holds: i.Name, Made: i.At, Encrypted: true, ErasedOn: i.Erased}
-		if i.Seal != nil {
-			image.Bytes = i.Seal.Stored
-		}
-		for _, check := range f.c.Checks {
-			if check.Image == i.Name && check.OK {
-				image.Verified = check.At
+	for _, x := range f.c.Inventory() {
+		r := report.Copy{Holds: x.Image, Made: x.At, Bytes: x.Bytes, Encrypted: x.Encrypted}
+		i, _ := f.c.Image(x.Image)
+		switch x.Kind {
+		case custody.CopyImage:
+			r.Where = f.vault(x.Store)
+			for _, check := range f.c.Checks {
+				if check.Image == x.Image && check.OK {
+					r.Verified = check.At
+				}
 			}
+		case custody.CopyKey:
+			r.Where, r.Key = f.vault(x.Store), filepath.Base(x.Name)
+		case custody.CopyExport:
+			export, _ := f.c.Export(x.Name)
+			r.Where, r.Out = string(export.Target), true
 		}
-		if i.Erase != nil && !i.Erased.IsZero() {
-			image.How, image.Attest = fmt.Sprintf("%s / %s", i.Erase.Keys, i.Erase.Media), i.EraseJob
+		switch {
+		case x.End.Open():
+		case x.End.Fate == custody.CopyIsErased:
+			r.ErasedOn = x.End.At
+			if i.Erase != nil && x.Kind != custody.CopyExport {
+				r.How, r.Attest = fmt.Sprintf("%s / %s", i.Erase.Keys, i.Erase.Media), i.EraseJob
+			}
+			for _, e := range f.c.Erasures {
+				if x.Kind == custody.CopyExport && e.Copy == x.Name {
+					r.How = string(e.Media)
+				}
+			}
+		default:
+			r.Fate, r.Ended = string(x.End.Fate), x.End.At
 		}
-		list = append(list, image)
-		for _, k := range i.Keys {
-			list = append(list, report.Copy{
-				Where: f.vault(k.Keystore), Holds: i.Name, Key: filepath.Base(k.File), Made: k.At, Encrypted: true,
-				ErasedOn: i.Erased, How: image.How, Attest: image.Attest,
-			})
-		}
-	}
-	for _, r := range f.c.Restores {
-		list = append(list, report.Copy{Where: string(r.Target), Holds: r.Image, Made: r.At, Bytes: r.Bytes, Out: true})
+		list = append(list, r)
 	}
 	return list
 }
@@ -249,7 +291,7 @@ func (f *custodyFacts) openings() []report.Opening {
 	var list []report.Opening
 	for _, o := range f.c.Openings {
 		list = append(list, report.Opening{
-			Time: o.At, Image: o.Image, Use: string(o.Use), Reason: f.field(o.Ref, custody.FieldReason), Operator: f.who(o.Op), Station: o.Ref.Station,
+			Time: o.At, Image: o.Image, Use: string(o.Use), Reason: f.current(o.Ref, custody.FieldReason), Operator: f.who(o.Op), Station: o.Ref.Station,
 		})
 	}
 	return list
@@ -259,7 +301,7 @@ func (f *custodyFacts) holds() []report.Hold {
 	var list []report.Hold
 	for _, h := range f.c.Holds {
 		list = append(list, report.Hold{
-			ID: h.ID, Kind: string(h.Kind), Reason: f.field(h.Ref, custody.FieldReason), From: h.Added, Review: string(h.Review), Ended: h.Ended, Operator: f.who(h.By),
+			ID: h.ID, Kind: string(h.Kind), Reason: f.current(h.Ref, custody.FieldReason), From: h.Added, Review: string(h.Review), Ended: h.Ended, Operator: f.who(h.By),
 		})
 	}
 	return list
@@ -267,8 +309,10 @@ func (f *custodyFacts) holds() []report.Hold {
 
 // gaps are what the record does not tell, or tells badly.
 func (f *custodyFacts) gaps() []report.Gap {
-	// Who handed the item to whom is not recorded yet: say so rather than look complete.
-	list := []report.Gap{{Code: "no-transfers"}}
+	var list []report.Gap
+	if slices.ContainsFunc(f.c.Items, func(i custody.Item) bool { return i.Kind == "" }) {
+		list = append(list, report.Gap{Code: "no-transfers"}) // its receipt has not arrived
+	}
 	for _, x := range f.c.Exceptions {
 		list = append(list, report.Gap{Code: string(x.Kind), Words: "event " + x.Ref.String()})
 	}

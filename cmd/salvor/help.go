@@ -55,8 +55,12 @@ func arguments(cmd *cobra.Command) []string {
 // takes wants exactly the arguments of the use line, and says which.
 func takes(cmd *cobra.Command, args []string) error {
 	names := arguments(cmd)
+	least := len(names)
+	if least > 0 && strings.HasPrefix(names[least-1], "[") {
+		least-- // the last may be left out
+	}
 	switch {
-	case len(args) == len(names):
+	case len(args) >= least && len(args) <= len(names):
 		return nil
 	case len(names) == 0 && cmd.HasSubCommands():
 		return errors.New("no such command")
@@ -84,7 +88,7 @@ func (p *program) complete(cmd *cobra.Command) {
 		if len(args) >= len(names) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		switch names[len(args)] {
+		switch strings.Trim(names[len(args)], "[]") {
 		case "CASE":
 			return p.caseNumbers(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 		case "KIND":

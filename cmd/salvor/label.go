@@ -22,7 +22,7 @@ func newLabel(p *program) *cobra.Command {
 a QR code that "salvor show" understands, a check character, the date, the place and
 the day by which everything is erased. It holds no name and no telephone number.
 A label that is high enough has a bar code as well.`,
-		Example: "  salvor label T1-2026-0001 --print\n  salvor label T1-2026-0001 --item 2 --size 62x29 --out label.pdf",
+		Example: "  salvor label T1-2026-0001 --print\n  salvor label T1-2026-0001/2 --size 62x29 --out label.pdf",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := o.check("label", p.json)
@@ -47,9 +47,12 @@ func (s *station) label(ctx context.Context, no, item string, sticker layout.Siz
 	if err := s.mayDeliver(ctx, "label", format, o); err != nil {
 		return err
 	}
-	c, err := s.findCase(ctx, no)
+	c, number, err := s.caseOf(ctx, no)
 	if err != nil {
 		return err
+	}
+	if number != "" {
+		item = number
 	}
 	it, ok := c.Item(item)
 	if !ok {

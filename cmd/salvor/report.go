@@ -3,9 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/mod/sumdb/note"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -23,7 +19,7 @@ import (
 
 type reportOptions struct {
 	format, lang, out string
-	image             string
+	image, id         string
 	copyFor           string
 	force, print      bool
 }
@@ -46,6 +42,7 @@ func paperKinds() []paperKind {
 		{custody.PaperRegister, "the record of processing activities (Art. 30)", true},
 		{custody.PaperIncidents, "the register of incidents, with their clocks", true},
 		{custody.PaperRequests, "the register of requests, with their clocks", true},
+		{custody.PaperAudit, "what an audit of the ledger found, with the codes of the stations", true},
 	}
 }
 
@@ -58,7 +55,10 @@ func newReport(p *program) *cobra.Command {
 A paper is PDF, HTML with a print style sheet, text or JSON: what the name of --out
 ends with, text on standard output, or --format. JSON holds the same as the paper,
 canonical; the attest's holds the signed statement too. --print sends it to the
-printer. Printing is recorded.`,
+printer. Printing is recorded.
+
+Of the papers about a case there is a copy for the customer and one for the shop
+(--copy). The customer's names the people of the shop by their number.`,
 		Example: "  salvor report attest T1-2026-0001 --print\n  salvor report custody T1-2026-0001 --out custody.pdf\n  salvor report due --out overview.pdf",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -75,6 +75,9 @@ func newPaper(p *program, kind custody.PaperKind, short string, shop bool) *cobr
 	if shop {
 		use, example = string(kind), ""
 	}
+	if kind == custody.PaperAttest {
+		use = string(kind) + " [CASE]"
+	}
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.RangeArgs(0, 1),
 		Example: fmt.Sprintf("  salvor report %[1]s%[2]s\n  salvor report %[1]s%[2]s --lang fr --out %[1]s.pdf", kind, example),
@@ -89,11 +92,14 @@ func newPaper(p *program, kind custody.PaperKind, short string, shop bool) *cobr
 		},
 	}
 	o.flags(cmd)
-	switch kind {
-	case custody.PaperAttest:
+	if !shop {
+		cmd.Flags().StringVar(&o.copyFor, "copy", string(report.CopyCustomer), "whose copy: customer or shop")
+	}
+	if kind == custody.PaperAttest {
+		cmd.Long = `Prints the signed statements about what was erased of a case: its images, whole disks
+and destroyed media. Without CASE those about media of the shop itself.`
 		cmd.Flags().StringVar(&o.image, "image", "", "only this image of the case")
-	case custody.PaperIntake, custody.PaperHandover:
-		cmd.Flags().StringVar(&o.copyFor, "copy", "customer", "whose copy: customer or shop")
+		cmd.Flags().StringVar(&o.id, "id", "", "only the attest with this `ID`, or the destruction that this entry records")
 	}
 	return cmd
 }
@@ -183,26 +189,24 @@ func (s *station) report(ctx context.Context, kind custody.PaperKind, no string,
 		}
 	}
 	language := s.language(o, c.Language)
-	var papers [][]byte
-	switch kind {
-	case custody.PaperAttest:
-		papers, err = s.attestPapers(ctx, c, o, format, language)
-	case custody.PaperCustody:
-		papers, err = s.custodyPaper(ctx, c, string(format), language)
-	case custody.PaperIntake:
-		papers, err = one(format)(s.intakePaper(ctx, c, o, language))
-	case custody.PaperHandover:
-		papers, err = one(format)(s.handoverPaper(ctx, c, o, language))
-	default:
-		papers, err = one(format)(s.shopPaper(ctx, kind, language))
-	}
+	papers, err := s.papers(ctx, kind, c, o, language)
 	if err != nil {
 		return err
 	}
 	if len(papers) > 1 && format != custody.FormatText && format != custody.FormatJSON {
-		return usage("report", "the case has more than one of them", "one at a time: --image NAME")
+		return oneAtATime(papers)
 	}
-	content := []byte(strings.Join(stringsOf(papers), "\n"))
+	var content []byte
+	for n, p := range papers {
+		one, err := report.Render(p, format)
+		if err != nil {
+			return err
+		}
+		if n > 0 && format == custody.FormatText {
+			content = append(content, '\n')
+		}
+		content = append(content, one...)
+	}
 	return s.deliver(ctx, content, o, func() error {
 		for range papers {
 			if err := s.printed(ctx, c.No, kind, format, language); err != nil {
@@ -213,15 +217,22 @@ func (s *station) report(ctx context.Context, kind custody.PaperKind, no string,
 	})
 }
 
-// one renders a paper that was filled without an error.
-func one(format custody.PaperFormat) func(report.Paper, error) ([][]byte, error) {
-	return func(p report.Paper, err error) ([][]byte, error) {
-		if err != nil {
-			return nil, err
-		}
-		content, err := report.Render(p, format)
-		return [][]byte{content}, err
+// papers fills the papers of a kind: one, or of attests as many as there are.
+func (s *station) papers(ctx context.Context, kind custody.PaperKind, c custody.Case, o reportOptions, language custody.Language) ([]report.Paper, error) {
+	one := func(p report.Paper, err error) ([]report.Paper, error) { return []report.Paper{p}, err }
+	switch kind {
+	case custody.PaperAttest:
+		return s.attestPapers(ctx, c, o, language)
+	case custody.PaperCustody:
+		return one(s.custodyPaper(ctx, c, o, language))
+	case custody.PaperIntake:
+		return one(s.intakePaper(ctx, c, o, language))
+	case custody.PaperHandover:
+		return one(s.handoverPaper(ctx, c, o, language))
+	case custody.PaperAudit:
+		return one(s.auditPaper(ctx, language))
 	}
+	return one(s.shopPaper(ctx, kind, language))
 }
 
 // printed records that a paper was printed.
@@ -284,14 +295,6 @@ func printOut(ctx context.Context, content []byte) error {
 	return nil
 }
 
-func stringsOf(papers [][]byte) []string {
-	out := make([]string, 0, len(papers))
-	for _, p := range papers {
-		out = append(out, string(p))
-	}
-	return out
-}
-
 // writePaper writes a paper whole or not at all. record is called when the paper is
 // durable and not yet there.
 func writePaper(path string, content []byte, replace bool, record func() error) error {
@@ -317,123 +320,4 @@ func writePaper(path string, content []byte, replace bool, record func() error) 
 		return fmt.Errorf("write the paper: %w", err)
 	}
 	return nil
-}
-
-// head fills what stands at the top of every paper.
-func (s *station) head(ctx context.Context, number string, language custody.Language) (report.Head, error) {
-	names, err := s.operatorNames(ctx)
-	if err != nil {
-		return report.Head{}, err
-	}
-	by := s.operatorOrStation(ctx)
-	if name, ok := names[by]; ok {
-		by = name
-	} else if by == stationOperator {
-		by = s.keys.Name()
-	}
-	shop := s.config.Shop
-	return report.Head{
-		Shop:   report.Shop{Name: shop.Name, Address: shop.Address, CompanyNumber: shop.CompanyNumber, DPO: shop.DPO},
-		Number: number, PrintedAt: s.now(), PrintedBy: by, Language: language, Zone: shop.Timezone,
-	}, nil
-}
-
-func (s *station) foot(ctx context.Context) (report.Foot, error) {
-	f := report.Foot{Ledger: report.LedgerOK}
-	_, err := s.ledger.Audit(ctx)
-	switch {
-	case errors.Is(err, ledger.ErrAudit):
-		f.Ledger = report.LedgerBroken
-	case err != nil:
-		return f, err
-	}
-	f.AuditedAt = s.now()
-	f.Checkpoint, err = s.checkpoint(ctx)
-	return f, err
-}
-
-// attestPapers renders the attests of a case, one per erased image.
-func (s *station) attestPapers(ctx context.Context, c custody.Case, o reportOptions, format custody.PaperFormat, language custody.Language) ([][]byte, error) {
-	if o.image != "" {
-		if _, err := pick(c, o.image); err != nil {
-			return nil, err
-		}
-	}
-	records, err := s.ledger.Attests(ctx, c.No)
-	if err != nil {
-		return nil, err
-	}
-	known, err := s.verifiers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	names, err := s.operatorNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	foot, err := s.foot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var papers [][]byte
-	for _, record := range records {
-		if record.Image == "" && o.image == "" {
-			paper, err := s.devicePaper(ctx, c, record, known, names, foot, language)
-			if err != nil {
-				return nil, err
-			}
-			text, err := render(paper, string(format))
-			if err != nil {
-				return nil, err
-			}
-			papers = append(papers, text)
-		}
-		if o.image != "" && record.Image != o.image || !issued(c, record) {
-			continue
-		}
-		a, n, err := report.OpenAttest(record.Note, known)
-		if err != nil {
-			return nil, &ui.Error{Code: ui.VerifyFailed, What: "attest of " + string(c.No), Why: "the stored statement is not what was signed", Hint: "salvor audit", Err: err}
-		}
-		head, err := s.head(ctx, fmt.Sprintf("%s-%s-attest", c.No, record.Image), language)
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(record.Note)
-		paper := report.AttestPaper{Head: head, Attest: a, Signer: n.Sigs[0].Name, SHA256: hex.EncodeToString(sum[:]), Names: names, Foot: foot, Note: string(record.Note)}
-		text, err := render(paper, string(format))
-		if err != nil {
-			return nil, err
-		}
-		papers = append(papers, text)
-	}
-	if len(papers) == 0 {
-		return nil, &ui.Error{Code: ui.NotFound, What: "attest of " + string(c.No), Why: "nothing of it was erased yet", Hint: "salvor due; salvor purge"}
-	}
-	return papers, nil
-}
-
-// devicePaper fills the attest of a whole device.
-func (s *station) devicePaper(ctx context.Context, c custody.Case, record ledger.AttestRecord, known note.Verifiers, names map[string]string, foot report.Foot, language custody.Language) (report.DeviceAttestPaper, error) {
-	a, n, err := report.OpenDeviceAttest(record.Note, known)
-	if err != nil {
-		return report.DeviceAttestPaper{}, &ui.Error{Code: ui.VerifyFailed, What: "attest of " + string(c.No), Why: "the stored statement is not what was signed", Hint: "salvor audit", Err: err}
-	}
-	head, err := s.head(ctx, fmt.Sprintf("%s-%s-attest", c.No, a.Device.Name), language)
-	sum := sha256.Sum256(record.Note)
-	return report.DeviceAttestPaper{Head: head, Attest: a, Signer: n.Sigs[0].Name, SHA256: hex.EncodeToString(sum[:]), Note: string(record.Note), Names: names, Foot: foot}, err
-}
-
-// issued tells whether the ledger's events know the attest by its hash.
-func issued(c custody.Case, record ledger.AttestRecord) bool {
-	for _, a := range c.Attests {
-		if a.Attest == record.ID && a.SHA256 == custody.Hash(sha256.Sum256(record.Note)) {
-			return true
-		}
-	}
-	return false
-}
-
-func render(p report.Paper, format string) ([]byte, error) {
-	return report.Render(p, custody.PaperFormat(format))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"salvor/custody"
 	"salvor/custody/report"
@@ -14,6 +13,7 @@ func (s *station) intakePaper(ctx context.Context, c custody.Case, o reportOptio
 	if err != nil {
 		return nil, err
 	}
+	f.copyFor = report.CopyFor(o.copyFor)
 	opened := f.opened()
 	p := report.IntakePaper{
 		Case: string(c.No), Opened: c.Opened,
@@ -32,7 +32,10 @@ func (s *station) intakePaper(ctx context.Context, c custody.Case, o reportOptio
 	if c.Agreement != nil {
 		p.Agreed, p.Notice = c.Agreement.At, c.Agreement.Notice
 	}
-	p.Head, p.Foot, err = s.frame(ctx, string(c.No)+"-intake", o, language)
+	if f.copyFor == report.CopyCustomer {
+		p.Ticket = report.Personal{}
+	}
+	p.Head, p.Foot, err = s.frame(ctx, numbered(c.No, custody.PaperIntake), f.copyFor, language)
 	return p, err
 }
 
@@ -42,8 +45,9 @@ func (s *station) handoverPaper(ctx context.Context, c custody.Case, o reportOpt
 	if err != nil {
 		return nil, err
 	}
+	f.copyFor = report.CopyFor(o.copyFor)
 	p := report.HandoverPaper{Case: string(c.No), Customer: f.current(f.opened(), custody.FieldCustomer)}
-	if p.Head, p.Foot, err = s.frame(ctx, string(c.No)+"-handover", o, language); err != nil {
+	if p.Head, p.Foot, err = s.frame(ctx, numbered(c.No, custody.PaperHandover), f.copyFor, language); err != nil {
 		return nil, err
 	}
 	p.By = p.PrintedBy
@@ -75,38 +79,4 @@ func (s *station) handoverPaper(ctx context.Context, c custody.Case, o reportOpt
 		p.Confirmed, p.ConfirmedBy = c.Confirmed.At, c.Confirmed.How
 	}
 	return p, nil
-}
-
-// handedIn are the items of the case with what describes them, as it stands now.
-func (f *custodyFacts) handedIn() []report.Item {
-	var list []report.Item
-	for _, i := range f.c.Items {
-		list = append(list, report.Item{
-			Number: i.Item, Kind: string(i.Kind), Bytes: i.Bytes, State: string(i.Condition), Seal: i.Seal, Place: i.Place,
-			Maker: f.current(i.Ref, custody.FieldMaker), Model: f.current(i.Ref, custody.FieldModel), Serial: f.current(i.Ref, custody.FieldSerial),
-			Condition: f.current(i.Ref, custody.FieldCondition), Accessories: f.current(i.Ref, custody.FieldAccessories), Fault: f.current(i.Ref, custody.FieldFault),
-		})
-	}
-	return list
-}
-
-// current is a private text as the newest correction has it.
-func (f *custodyFacts) current(ref custody.Ref, name string) report.Personal {
-	if by, ok := f.c.Current(ref, name); ok {
-		ref = by
-	}
-	return f.field(ref, name)
-}
-
-// frame is what stands around a paper, with whose copy it is. A customer's copy names
-// the people of the shop by their number.
-func (s *station) frame(ctx context.Context, number string, o reportOptions, language custody.Language) (report.Head, report.Foot, error) {
-	head, err := s.head(ctx, number, language)
-	if err != nil {
-		return head, report.Foot{}, err
-	}
-	head.Copy = report.CopyFor(o.copyFor)
-	head.Number = strings.TrimSuffix(head.Number+"-"+o.copyFor, "-")
-	foot, err := s.foot(ctx)
-	return head, foot, err
 }

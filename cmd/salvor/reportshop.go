@@ -13,7 +13,7 @@ import (
 
 // shopPaper fills a paper about the shop as a whole.
 func (s *station) shopPaper(ctx context.Context, kind custody.PaperKind, language custody.Language) (report.Paper, error) {
-	head, foot, err := s.frame(ctx, s.now().In(s.config.Shop.Zone()).Format(time.DateOnly)+"-"+string(kind), reportOptions{}, language)
+	head, foot, err := s.frame(ctx, numbered(s.today(), kind), report.CopyAnyone, language)
 	if err != nil {
 		return nil, err
 	}

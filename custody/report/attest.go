@@ -212,7 +212,8 @@ var (
 	hex32    = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	hex64    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	codeForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.:_-]{0,63}$`)
-	// The code of a checkpoint: as [Code] writes it, or as custody.Checkpoint does.
+	// The code of a checkpoint: base32 of the signed note in attests of early versions,
+	// since then as custody.Checkpoint.Code writes it.
 	codeBase = regexp.MustCompile(`^([A-Z2-7]{4}( [A-Z2-7]{4}){7}|[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){7})$`)
 )
 

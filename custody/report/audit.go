@@ -10,9 +10,10 @@ type AuditPaper struct {
 	At       time.Time        `json:"at"`
 	Events   int64            `json:"events"` // that were checked
 	Cases    int64            `json:"cases"`
-	Checks   []AuditCheck     `json:"checks"`
+	Checks   []AuditCheck     `json:"checks"` // empty when there are faults that nobody told apart
 	Stations []AuditedStation `json:"stations,omitempty"`
 	Faults   []AuditFault     `json:"faults,omitempty"`
+	More     int64            `json:"more,omitempty"` // faults that are not listed
 
 	Foot Foot `json:"foot"`
 }

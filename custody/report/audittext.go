@@ -19,6 +19,25 @@ func (p AuditPaper) write(s *page) {
 	s.field(s.say("audit.events"), s.number(p.Events))
 	s.field(s.say("audit.cases"), s.number(p.Cases))
 
+	p.checks(s)
+	p.stations(s)
+	s.heading(s.say("audit.faults"))
+	if len(p.Faults) == 0 {
+		s.para(s.say("audit.faults_none"))
+	}
+	for _, f := range p.Faults {
+		s.item(join(plain(f.Ref), s.say("doc.in_english", "words", f.Words)))
+	}
+	if p.More > 0 {
+		s.para(s.count("audit.more", p.More))
+	}
+}
+
+// checks says what was looked at. An audit that found faults does not tell them apart.
+func (p AuditPaper) checks(s *page) {
+	if len(p.Checks) == 0 && len(p.Faults) > 0 {
+		return
+	}
 	s.heading(s.say("audit.checks"))
 	t := layout.Table{Columns: []layout.Column{{Title: s.say("era.check"), Lead: true}, {Title: s.say("era.result"), Lead: true}}}
 	for _, c := range p.Checks {
@@ -29,7 +48,9 @@ func (p AuditPaper) write(s *page) {
 		t.Rows = append(t.Rows, []string{s.code("audit.check.", c.Code), ok})
 	}
 	s.table(t, s.say("doc.not_recorded"))
+}
 
+func (p AuditPaper) stations(s *page) {
 	s.heading(s.say("audit.stations"))
 	stations := layout.Table{Columns: []layout.Column{
 		{Title: s.say("app.station"), Lead: true},
@@ -45,14 +66,6 @@ func (p AuditPaper) write(s *page) {
 		stations.Rows = append(stations.Rows, []string{name, s.number(h.Size), s.minute(h.Seen), plain(h.Code)})
 	}
 	s.table(stations, s.say("doc.not_recorded"))
-
-	s.heading(s.say("audit.faults"))
-	if len(p.Faults) == 0 {
-		s.para(s.say("audit.faults_none"))
-	}
-	for _, f := range p.Faults {
-		s.item(join(plain(f.Ref), s.say("doc.in_english", "words", f.Words)))
-	}
 }
 
 // sound tells that nothing was found: no fault, and every check passed. An audit that

@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"salvor/custody"
+)
 
 // Personal is a text about a person: a name, a serial number, a reason somebody
 // typed. When it was erased the paper says so; a blank would look as if it had never
@@ -27,11 +31,6 @@ type CustodyPaper struct {
 	Business bool      `json:"business"`          // a business customer
 	Deadline time.Time `json:"deadline,omitzero"` // zero: none set yet
 	State    string    `json:"state"`             // StateOpen, StateErasing, StateErased or StateClosed
-
-	// Custodian is who has the items in hand now: a name or an operator's id, a
-	// processor, or the customer. Empty: not recorded. Disputed: two people are on record.
-	Custodian string `json:"custodian,omitempty"`
-	Disputed  bool   `json:"disputed,omitempty"`
 
 	Customer Personal `json:"customer"` // name only: no paper shows more than its reader needs
 	Ticket   Personal `json:"ticket,omitzero"`
@@ -63,12 +62,20 @@ type Item struct {
 	State       string   `json:"state,omitempty"` // how it looked, in one word: "damaged"
 	Seal        string   `json:"seal,omitempty"`  // number of the seal that is on it
 	Place       string   `json:"place,omitempty"` // where it lies: "L-03"
+	Hands       Hands    `json:"hands,omitzero"`  // who has it now; zero: not shown
 	Maker       Personal `json:"maker,omitzero"`
 	Model       Personal `json:"model,omitzero"`
 	Serial      Personal `json:"serial,omitzero"`
 	Condition   Personal `json:"condition,omitzero"`
 	Accessories Personal `json:"accessories,omitzero"`
 	Fault       Personal `json:"fault,omitzero"`
+}
+
+// Hands say where an item is now and who answers for it.
+type Hands struct {
+	State custody.ItemState `json:"state"`
+	Who   string            `json:"who,omitempty"`  // a name, an operator's id, or the processor's name
+	Since time.Time         `json:"since,omitzero"` // zero when it is disputed
 }
 
 // Step is one event of the case.
@@ -79,9 +86,13 @@ type Step struct {
 	From     string    `json:"from,omitempty"`     // who or where it came from: a name, or an operator's id
 	To       string    `json:"to,omitempty"`       // who or where it went
 	Place    string    `json:"place,omitempty"`    // storage place: "L-03"
+	Why      string    `json:"why,omitempty"`      // code of why it changed hands: "imaging"
 	Reason   Personal  `json:"reason,omitzero"`    // as it was typed
-	Detail   string    `json:"detail,omitempty"`   // facts in codes and numbers: "image-01", "CE-COMPLETE / CLEAR-RAW"
+	Detail   string    `json:"detail,omitempty"`   // ids, names and numbers: "image-01", "CE-COMPLETE / CLEAR-RAW"
+	Codes    []string  `json:"codes,omitempty"`    // facts in codes, each with its family before it: "use.restore"
+	Bytes    int64     `json:"bytes,omitempty"`    // that it is about; 0: none
 	Seal     string    `json:"seal,omitempty"`     // number of the seal
+	Looked   string    `json:"looked,omitempty"`   // what a look at the seal showed: "intact"
 	Station  string    `json:"station"`            //
 	Operator string    `json:"operator"`           // name, or the id where the name was erased
 	Asserted bool      `json:"asserted"`           // the operator is named by the station, he did not sign himself
@@ -105,7 +116,15 @@ type Image struct {
 	State    string         `json:"state"`           // started, paused, sealed, failed, erasing or erased
 	Verified []Verification `json:"verified,omitempty"`
 	Map      *MapPicture    `json:"map,omitempty"` // nil: there is no map of it at hand
+	// NoMap says why the picture is not shown although there should be one: a NoMap constant.
+	NoMap string `json:"no_map,omitempty"`
 }
+
+// Why the picture of an image is not shown.
+const (
+	NoMapAbsent = "absent" // its vault is not there
+	NoMapFault  = "fault"  // the vault is there, the image could not be read
+)
 
 // MapPicture is what was rescued of a source, seen from far: cells of equal length
 // from its first byte to its last (the last cell may stand for less).
@@ -138,12 +157,14 @@ type Copy struct {
 	Where     string    `json:"where"`              // name of the vault or keystore; "file" or "device" of a target
 	Holds     string    `json:"holds"`              // the image: "image-01"
 	Key       string    `json:"key,omitempty"`      // of a copy of a key: its file, "0001.age"
-	Out       bool      `json:"out,omitempty"`      // restored to a target: salvor does not follow what becomes of it
+	Out       bool      `json:"out,omitempty"`      // written out of its image
 	Made      time.Time `json:"made"`               //
 	Bytes     int64     `json:"bytes,omitempty"`    // 0 unknown
 	Encrypted bool      `json:"encrypted"`          //
 	Verified  time.Time `json:"verified,omitzero"`  // newest successful check; zero: never
-	ErasedOn  time.Time `json:"erased_on,omitzero"` // zero: it exists
+	ErasedOn  time.Time `json:"erased_on,omitzero"` // zero: it was not erased
+	Fate      string    `json:"fate,omitempty"`     // another end: "returned", "destroyed" or "void", see custody.CopyFate
+	Ended     time.Time `json:"ended,omitzero"`     // of that end
 	How       string    `json:"how,omitempty"`      // what was proved: "CE-COMPLETE / CLEAR-RAW"
 	Attest    string    `json:"attest,omitempty"`   // id of the attest
 }

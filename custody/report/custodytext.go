@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/custody"
 	"salvor/custody/report/layout"
 )
 
@@ -17,7 +18,6 @@ func (p CustodyPaper) write(s *page) {
 	p.aboutCase(s)
 	s.heading(s.say("custody.items"))
 	s.items(p.Items)
-	p.custodian(s)
 	p.timeline(s)
 	p.images(s)
 	p.copies(s)
@@ -36,7 +36,9 @@ func (p CustodyPaper) aboutCase(s *page) {
 	s.field(s.say("ret.due"), s.deadline(p.Deadline))
 	s.field(s.say("who.customer"), s.personal(p.Customer))
 	s.field(s.say("custody.customer_kind"), s.customerKind(p.Business))
-	s.personalField(s.say("custody.ticket"), p.Ticket)
+	if p.Copy != CopyCustomer {
+		s.personalField(s.say("custody.ticket"), p.Ticket)
+	}
 }
 
 // deadline writes a deadline in letters and to the minute.
@@ -98,18 +100,23 @@ func (p *page) items(items []Item) {
 		if it.Place != "" {
 			p.field(p.say("coc.place"), plain(it.Place))
 		}
+		if it.Hands != (Hands{}) {
+			p.hands(it.Hands)
+		}
 	}
 }
 
-// custodian says who has the things in hand now.
-func (p CustodyPaper) custodian(s *page) {
-	switch {
-	case p.Disputed:
-		s.strong(s.say("custody.disputed"))
-	case p.Custodian != "":
-		s.apart()
-		s.field(s.say("coc.custodian"), plain(p.Custodian))
+// hands says where an item is now, and who has it.
+func (p *page) hands(h Hands) {
+	if h.State == custody.ItemIsDisputed {
+		p.field(p.say("coc.custodian"), p.say("custody.disputed"))
+		return
 	}
+	since := ""
+	if !h.Since.IsZero() {
+		since = p.say("hands.since", "time", p.minute(h.Since))
+	}
+	p.field(p.say("coc.custodian"), join(plain(h.Who), p.code("hands.", string(h.State)), since))
 }
 
 func (p CustodyPaper) timeline(s *page) {
@@ -149,10 +156,23 @@ func (st Step) details(s *page) string {
 	if st.Place != "" {
 		facts = append(facts, s.say("custody.place", "place", st.Place))
 	}
-	if st.Seal != "" {
-		facts = append(facts, s.say("custody.seal", "seal", st.Seal))
+	if st.Seal != "" || st.Looked != "" {
+		look := ""
+		if st.Looked != "" {
+			look = s.code("seal.", st.Looked)
+		}
+		facts = append(facts, s.say("custody.seal", "seal", strings.TrimLeft(plain(st.Seal)+", "+look, ", ")))
 	}
 	facts = append(facts, plain(st.Detail))
+	if st.Bytes > 0 {
+		facts = append(facts, s.size(st.Bytes))
+	}
+	for _, c := range st.Codes {
+		facts = append(facts, s.code(c[:strings.LastIndexByte(c, '.')+1], c[strings.LastIndexByte(c, '.')+1:]))
+	}
+	if st.Why != "" {
+		facts = append(facts, s.code("transfer.", st.Why))
+	}
 	if !st.Reason.empty() {
 		facts = append(facts, s.say("custody.reason", "reason", s.personal(st.Reason)))
 	}
@@ -210,8 +230,11 @@ func (im Image) write(s *page) {
 		}
 		s.field(s.say("era.check"), s.say(key, "time", s.minute(v.Time), "level", s.code("level.", v.Level)))
 	}
-	if im.Map != nil {
+	switch {
+	case im.Map != nil:
 		s.picture(im.Name, *im.Map)
+	case im.NoMap != "":
+		s.para(s.code("map.no.", im.NoMap))
 	}
 }
 
@@ -313,6 +336,8 @@ func (c Copy) row(s *page) []string {
 		if c.Attest != "" {
 			fate = join(fate, s.say("custody.copy_attest", "attest", c.Attest))
 		}
+	case c.Fate != "":
+		fate = s.say("custody.copy_ended", "time", s.minute(c.Ended), "how", s.code("fate.", c.Fate))
 	case c.Out:
 		fate = s.say("custody.copy_out")
 	}

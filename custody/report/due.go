@@ -64,11 +64,13 @@ type DueHold struct {
 	Review custody.Date     `json:"review,omitempty"`
 }
 
-// AbsentDisk is a vault that was not there.
+// AbsentDisk is a vault that could not be looked at.
 type AbsentDisk struct {
 	Name   string    `json:"name"`
 	Copies int64     `json:"copies"`
-	Seen   time.Time `json:"seen,omitzero"` // last time; zero: never by this station
+	Seen   time.Time `json:"seen,omitzero"`   // last time; zero: not recorded
+	Never  bool      `json:"never,omitempty"` // this station never knew where it is
+	Fault  string    `json:"fault,omitempty"` // it is there and cannot be opened: why, in English, without personal data
 }
 
 // Stray is something in a vault that no event knows.

@@ -37,9 +37,18 @@ func (p DuePaper) tasks(s *page) {
 			}
 		}
 	}
-	var absent, strays int64
+	var absent, faulty, strays, clocks int64
 	for _, d := range p.Absent {
-		absent += d.Copies
+		if d.Fault != "" {
+			faulty++
+		} else {
+			absent += d.Copies
+		}
+	}
+	for _, c := range p.Clocks {
+		if c.Kind != ClockReview { // counted above, where it is due
+			clocks++
+		}
 	}
 	for _, x := range p.Strays {
 		strays += x.Count
@@ -55,8 +64,9 @@ func (p DuePaper) tasks(s *page) {
 		{"due.do_undated", states[DueUndated]},
 		{"due.do_review", reviews},
 		{"due.do_absent", absent},
+		{"due.do_faulty", faulty},
 		{"due.do_strays", strays},
-		{"due.do_clocks", int64(len(p.Clocks))},
+		{"due.do_clocks", clocks},
 		{"due.do_operators", int64(len(p.Operators))},
 	} {
 		if t.n > 0 {
@@ -145,11 +155,16 @@ func (p DuePaper) disks(s *page) {
 	}
 	s.heading(s.say("due.disks"))
 	for _, d := range p.Absent {
-		seen := s.say("due.never_seen")
-		if !d.Seen.IsZero() {
+		key, seen := "due.absent", ""
+		switch {
+		case d.Fault != "":
+			key, seen = "due.faulty", s.say("doc.in_english", "words", d.Fault)
+		case d.Never:
+			seen = s.say("due.never_seen")
+		case !d.Seen.IsZero():
 			seen = s.say("due.seen", "time", s.minute(d.Seen))
 		}
-		s.item(join(s.say("due.absent", "name", d.Name), s.count("due.total_copies", d.Copies), seen))
+		s.item(join(s.say(key, "name", d.Name), s.count("due.total_copies", d.Copies), seen))
 	}
 	for _, x := range p.Strays {
 		s.item(s.count("due.strays", x.Count, "vault", x.Vault))

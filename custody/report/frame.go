@@ -117,7 +117,7 @@ func (p *page) foot(f Foot, sum string) layout.Foot {
 		Title: p.say("foot.title"),
 		Fields: []layout.Field{
 			{Label: p.say("chk.integrity"), Value: f.state(p.locale)},
-			{Label: p.say("foot.size"), Value: p.number(f.Checkpoint.Size)},
+			{Label: p.say("foot.size"), Value: f.size(p.locale)},
 			{Label: p.say("chk.code"), Value: plain(f.Checkpoint.Code), Code: true},
 			{Label: p.say("foot.sum"), Value: sum, Code: true},
 		},
@@ -127,6 +127,16 @@ func (p *page) foot(f Foot, sum string) layout.Foot {
 		},
 		Lacks: func(letters string) string { return p.say("foot.lacks", "letters", letters) },
 	}
+}
+
+// size names the log whose events are counted: with its name and their number the code
+// can be computed again.
+func (f Foot) size(l locale) string {
+	n := l.number(f.Checkpoint.Size)
+	if f.Checkpoint.Station == "" {
+		return n
+	}
+	return n + " (" + l.say("app.station") + "\u00a0" + plain(f.Checkpoint.Station) + ")"
 }
 
 // state never says that a ledger is in order when nobody looked.

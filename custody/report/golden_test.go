@@ -1,9 +1,7 @@
 package report_test
 
 import (
-	"crypto/sha256"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +29,7 @@ func papers(l custody.Language) map[string]report.Paper {
 		"device-failed":      devicePaper(l, deviceFailed()),
 		"destruction":        destructionPaper(l),
 		"custody-open":       custodyPaper(l),
+		"custody-customer":   custodyCustomer(l),
 		"custody-erased":     custodyErased(l),
 		"custody-long":       custodyLong(l),
 		"intake-customer":    intakePaper(l, report.CopyCustomer),
@@ -189,20 +188,5 @@ func TestALedgerNobodyLookedAtIsNeverCalledComplete(t *testing.T) {
 		if strings.Contains(text, "complete and unaltered") {
 			t.Errorf("%+v is called complete", f)
 		}
-	}
-}
-
-func TestCodeIsTheFirst160BitsInEightGroupsOfFour(t *testing.T) {
-	got := report.Code([]byte("salvor/x/T1\n3\nroot\n\n— sig\n"))
-	if len(got) != 8*4+7 || strings.ContainsAny(got, "0189") {
-		t.Errorf("code %q", got)
-	}
-	sum := sha256.Sum256(nil)
-	if want := fmt.Sprintf("%X", sum[:5]); want != "E3B0C44298" {
-		t.Fatal(want)
-	}
-	// The first 40 bits of SHA-256 of nothing, e3b0c44298, are these eight letters.
-	if got := report.Code(nil); !strings.HasPrefix(got, "4OYM IQUY ") {
-		t.Errorf("code of nothing %q", got)
 	}
 }

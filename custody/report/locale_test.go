@@ -69,10 +69,10 @@ func TestAllTermsAreThere(t *testing.T) {
 // families are the keys that are put together from a prefix and a code.
 var families = []string{
 	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.",
-	"checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
-	"event.", "exempt.", "extension.", "gap.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
+	"carrier.", "checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
+	"event.", "exempt.", "extension.", "fate.", "gap.", "hands.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
 	"operator.", "outcome.", "period.", "policy.", "policy.value.", "purpose.short.", "reason.", "recipient.", "request.", "risk.", "role.",
-	"role.short.", "safeguard.", "seal.", "service.", "special.", "uncovered.", "use.", "where.",
+	"map.no.", "role.short.", "safeguard.", "seal.", "service.", "special.", "stop.", "transfer.", "uncovered.", "use.", "where.",
 }
 
 func TestEveryKeyInTheCodeExistsAndEverySentenceIsUsed(t *testing.T) {
@@ -153,6 +153,9 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	add("attest.technique.", TechniqueStream, TechniqueDevice)
 	add("attest.holds.", "image", "keys", "image and keys")
 	add("custody.state.", StateOpen, StateErasing, StateErased, StateClosed)
+	add("hands.", "here", "out", "returned", "destroyed", "erased")
+	add("fate.", string(custody.CopyReturned), string(custody.CopyDestroyed), string(custody.CopyVoid))
+	add("map.no.", NoMapAbsent, NoMapFault)
 	add("where.", "file", "device")
 	add("due.state.", DueKept, DueOverdue, DueHeld, DueFailed, DueUnvalidated, DueErasing, DueUndated)
 	add("operator.", OperatorNoAgreement, OperatorNoTraining, OperatorTrainingOld)
@@ -221,6 +224,9 @@ func TestEveryCodeOfTheOtherPackagesHasAText(t *testing.T) {
 		{"../payload_giving.go", "Medium", "medium.", false},
 		{"../payload_giving.go", "Confirmed", "confirmed.", false},
 		{"../payload_handling.go", "Seal", "seal.", false},
+		{"../payload_handling.go", "Transfer", "transfer.", false},
+		{"../payload_handling.go", "Carrier", "carrier.", false},
+		{"../enums.go", "Stop", "stop.", false},
 		{"../payload_handling.go", "Condition", "condition.", false},
 		{"../payload_rights.go", "Incident", "incident.", false},
 		{"../payload_rights.go", "Risk", "risk.", false},

@@ -399,19 +399,26 @@ func TestCheckCharacterFindsEveryWrongLetterAndNearlyEveryExchange(t *testing.T)
 }
 
 func TestCodesAreReadHoweverTheyAreWritten(t *testing.T) {
-	code := report.Code([]byte("x"))
-	at := report.Checkpoint{Size: 10_417, Code: code}
-	size, bare, err := report.ParseCode(at.QRText())
-	if err != nil || size != 10_417 || !report.SameCode(bare, code) {
-		t.Errorf("%d %s %v", size, bare, err)
+	code := code("x", 10_417)
+	at := report.Checkpoint{Station: "NAS", Size: 10_417, Code: code}
+	whole, err := report.ParseCode(at.QRText())
+	if err != nil || whole.Station != "NAS" || whole.Size != 10_417 || !report.SameCode(whole.Code, code) {
+		t.Errorf("%+v %v", whole, err)
 	}
-	for _, written := range []string{code, strings.ToLower(code), strings.ReplaceAll(code, " ", "-"), strings.ReplaceAll(code, " ", "")} {
-		if _, got, err := report.ParseCode(written); err != nil || got != bare {
-			t.Errorf("%q: %s %v", written, got, err)
+	at.Station = ""
+	if got, err := report.ParseCode(at.QRText()); err != nil || got.Station != "" || got.Size != 10_417 {
+		t.Errorf("without a station: %+v %v", got, err)
+	}
+	for _, written := range []string{code, strings.ToUpper(code), strings.ReplaceAll(code, "-", " "), strings.ReplaceAll(code, "-", "")} {
+		if got, err := report.ParseCode(written); err != nil || got != (report.Checkpoint{Code: whole.Code}) {
+			t.Errorf("%q: %+v %v", written, got, err)
 		}
 	}
-	for _, bad := range []string{"", "AAAA", code + "A", "SALVOR:CODE/x/" + bare, "SALVOR:CODE/-1/" + bare, strings.Replace(code, code[:1], "é", 1)} {
-		if _, _, err := report.ParseCode(bad); err == nil {
+	for _, bad := range []string{
+		"", "AAAA", code + "A", "SALVOR:CODE/x/" + whole.Code, "SALVOR:CODE/-1/" + whole.Code, "SALVOR:CODE/" + whole.Code,
+		"SALVOR:CODE/no-station/3/" + whole.Code, strings.Replace(code, code[:1], "é", 1),
+	} {
+		if _, err := report.ParseCode(bad); err == nil {
 			t.Errorf("%q accepted", bad)
 		}
 	}

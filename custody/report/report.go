@@ -19,8 +19,6 @@
 package report
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"strconv"
@@ -46,8 +44,10 @@ type Shop struct {
 // CopyFor says whose copy of a paper it is.
 type CopyFor string
 
-// Whose copy a paper can be. The two differ in what they show: the customer's names the
-// people of the shop by their number, the shop's leaves out what only the customer needs.
+// Whose copy a paper can be. The two differ in what they show: who fills a customer's
+// copy names the people of the shop by their number ([Head.Staff]), and it leaves out
+// the shop's own order number; the shop's leaves out what only the customer needs, the
+// receipt to tear off.
 const (
 	CopyCustomer CopyFor = "customer"
 	CopyShop     CopyFor = "shop"
@@ -65,6 +65,15 @@ type Head struct {
 	Copy      CopyFor          `json:"copy,omitempty"`
 }
 
+// Staff is how a paper names somebody of the shop: by his name where it is known, on a
+// customer's copy by his number.
+func (h Head) Staff(op, name string) string {
+	if h.Copy == CopyCustomer || strings.TrimSpace(name) == "" {
+		return op
+	}
+	return name
+}
+
 // LedgerState is the result of the last audit of the ledger.
 type LedgerState string
 
@@ -78,18 +87,24 @@ const (
 // Checkpoint is the ledger's newest signed checkpoint, as a paper shows it. Whoever
 // keeps the paper is a witness: a ledger rewritten later has another code.
 type Checkpoint struct {
-	Size int64  `json:"size"` // number of events under the checkpoint
-	Code string `json:"code"` // of the signed note: see [Code]
+	Station string `json:"station,omitempty"` // whose log it is of; empty in an attest, which names its station itself
+	Size    int64  `json:"size"`              // number of events under the checkpoint
+	Code    string `json:"code"`              // as custody.Checkpoint.Code writes it; attests of early versions have another
 }
 
 // qrPrefix begins what the QR code at the foot of a paper says. Capitals and digits
 // make a QR code smaller.
 const qrPrefix = "SALVOR:CODE/"
 
-// QRText is what the QR code at the foot of a paper says: the size of the ledger and
-// the code, for a machine to read.
+// QRText is what the QR code at the foot of a paper says, for a machine to read: the
+// station, the size of its log and the code, "SALVOR:CODE/B1/10417/7P2K…". With these
+// three anybody who has the log can compute the code again; see [ParseCode].
 func (c Checkpoint) QRText() string {
-	return fmt.Sprintf("%s%d/%s", qrPrefix, c.Size, bare(c.Code))
+	station := ""
+	if c.Station != "" {
+		station = c.Station + "/"
+	}
+	return fmt.Sprintf("%s%s%d/%s", qrPrefix, station, c.Size, bare(c.Code))
 }
 
 // bare is a code without what makes it readable for people.
@@ -100,21 +115,29 @@ func bare(code string) string {
 // ErrCode is returned for a text that is no code of a paper.
 var ErrCode = errors.New("not a code of a paper")
 
-// ParseCode reads the code of a paper as somebody typed it or as the QR code at its
-// foot says it. size is 0 where the text does not say it.
-func ParseCode(text string) (size int64, code string, err error) {
+// ParseCode reads the code of a paper as somebody typed it, or as the QR code at its
+// foot says it. Station and Size are zero where the text does not say them, Code is in
+// capitals without separators. What is no code is [ErrCode].
+func ParseCode(text string) (Checkpoint, error) {
+	var c Checkpoint
 	if rest, ok := strings.CutPrefix(strings.ToUpper(text), qrPrefix); ok {
-		digits, after, ok := strings.Cut(rest, "/")
-		if size, err = strconv.ParseInt(digits, 10, 64); !ok || err != nil || size < 0 {
-			return 0, "", ErrCode
+		parts := strings.Split(rest, "/")
+		if len(parts) == 3 {
+			c.Station, parts = parts[0], parts[1:]
 		}
-		text = after
+		var err error
+		if c.Size, err = strconv.ParseInt(parts[0], 10, 64); len(parts) != 2 || err != nil || c.Size < 0 {
+			return Checkpoint{}, ErrCode
+		}
+		if c.Station != "" && custody.CheckStation(c.Station) != nil {
+			return Checkpoint{}, ErrCode
+		}
+		text = parts[1]
 	}
-	text = bare(text)
-	if len(text) != 32 || strings.Trim(text, checkAlphabet) != "" {
-		return 0, "", ErrCode
+	if c.Code = bare(text); len(c.Code) != 32 || strings.Trim(c.Code, checkAlphabet) != "" {
+		return Checkpoint{}, ErrCode
 	}
-	return size, text, nil
+	return c, nil
 }
 
 // SameCode reports whether two codes are the same, however they are written.
@@ -125,19 +148,6 @@ type Foot struct {
 	Ledger     LedgerState `json:"ledger"`
 	AuditedAt  time.Time   `json:"audited_at,omitzero"` // zero when it was not audited
 	Checkpoint Checkpoint  `json:"checkpoint"`
-}
-
-// Code returns the 160-bit code of a checkpoint: the first 160 bits of the SHA-256 of
-// the checkpoint's whole signed note, in base32 (RFC 4648, 6: A-Z and 2-7, so no 0, 1
-// or 8 to be taken for a letter), in 8 groups of 4 separated by spaces.
-func Code(checkpointNote []byte) string {
-	sum := sha256.Sum256(checkpointNote)
-	s := base32.StdEncoding.EncodeToString(sum[:20])
-	var groups []string
-	for ; s != ""; s = s[4:] {
-		groups = append(groups, s[:4])
-	}
-	return strings.Join(groups, " ")
 }
 
 // second cuts a time down to whole seconds in UTC, the form in which papers keep it.

@@ -28,7 +28,7 @@ func head(l custody.Language) report.Head {
 func foot() report.Foot {
 	return report.Foot{
 		Ledger: report.LedgerOK, AuditedAt: time.Date(2027, 2, 1, 9, 29, 58, 0, time.UTC),
-		Checkpoint: report.Checkpoint{Size: 10_417, Code: report.Code([]byte("a checkpoint\n"))},
+		Checkpoint: report.Checkpoint{Station: "B1", Size: 10_417, Code: code("now", 10_417)},
 	}
 }
 
@@ -56,7 +56,7 @@ func attest() report.Attest {
 			Holds: "image and keys", FileSystem: "ext4", Device: "sdb1", Model: "ST8000VN004", Rotational: "yes",
 			Options: "rw,noatime,data=ordered",
 		}},
-		PerformedBy: "op-purge", Checkpoint: report.Checkpoint{Size: 10_311, Code: report.Code([]byte("an earlier checkpoint\n"))},
+		PerformedBy: "op-purge", Checkpoint: report.Checkpoint{Size: 10_311, Code: code("earlier", 10_311)},
 	}
 	a.Uncover("snapshots that the storage does not report")
 	return a
@@ -152,6 +152,23 @@ func custodyPaper(l custody.Language) report.CustodyPaper {
 		Gaps:  []report.Gap{{Code: "no-transfers"}, {Time: day(5, 2, 0), Code: "from-the-future", Words: "something that a later version found"}},
 		Foot:  foot(),
 	}
+}
+
+// custodyCustomer is the customer's copy: the people of the shop stand there by number.
+func custodyCustomer(l custody.Language) report.CustodyPaper {
+	p := custodyPaper(l)
+	p.Copy = report.CopyCustomer
+	p.PrintedBy = p.Staff("op-7f3a", p.PrintedBy)
+	for i := range p.Timeline {
+		p.Timeline[i].Operator = p.Staff("op-7f3a", p.Timeline[i].Operator)
+		if p.Timeline[i].To != "" {
+			p.Timeline[i].To = p.Staff("op-7f3a", p.Timeline[i].To)
+		}
+	}
+	p.Openings[0].Operator = p.Staff("op-1c22", p.Openings[0].Operator)
+	p.Holds[0].Operator = p.Staff("op-1c22", p.Holds[0].Operator)
+	p.Gaps = nil
+	return p
 }
 
 // custodyErased is the same case long after: erased, and the customer's details too.

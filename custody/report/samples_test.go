@@ -124,7 +124,7 @@ func duePaper(l custody.Language, cases int) report.DuePaper {
 
 func dueBusy(l custody.Language) report.DuePaper {
 	p := duePaper(l, 12)
-	p.Absent = []report.AbsentDisk{{Name: "usb-2", Copies: 2, Seen: day(60, 9, 0)}, {Name: "usb-3", Copies: 1}}
+	p.Absent = []report.AbsentDisk{{Name: "usb-2", Copies: 2, Seen: day(60, 9, 0)}, {Name: "usb-3", Copies: 1, Never: true}, {Name: "nas2", Copies: 4, Fault: "the marker of the vault is damaged"}}
 	p.Strays = []report.Stray{{Vault: "nas1", Count: 1}}
 	p.Operators = []report.DueOperator{{Name: "Luc Vermeulen", Lacks: report.OperatorTrainingOld, Since: "2026-01-12"}, {Name: "Bo De Smet", Lacks: report.OperatorNoAgreement}}
 	p.Clocks = []report.DueClock{
@@ -195,14 +195,15 @@ func auditPaper(l custody.Language) report.AuditPaper {
 		p.Checks = append(p.Checks, report.AuditCheck{Code: c, OK: true})
 	}
 	for i, s := range []string{"B1", "B2", "NAS"} {
-		p.Stations = append(p.Stations, report.AuditedStation{Station: s, Size: int64(400 * (i + 1)), Code: report.Code([]byte(s)), Seen: day(100, i, 0), Retired: i == 1})
+		p.Stations = append(p.Stations, report.AuditedStation{Station: s, Size: int64(400 * (i + 1)), Code: code(s, int64(400*(i+1))), Seen: day(100, i, 0), Retired: i == 1})
 	}
 	return p
 }
 
 func auditBroken(l custody.Language) report.AuditPaper {
 	p := auditPaper(l)
-	p.Checks[0].OK = false
+	p.Checks = nil // an audit does not tell to which check a fault belongs
+	p.More = 2
 	p.Faults = []report.AuditFault{{Ref: "B1/1044 (image.sealed)", Words: "the signature does not fit the text"}, {Words: "the newest checkpoint names more events than there are"}}
 	p.Foot.Ledger = report.LedgerBroken
 	return p
@@ -219,7 +220,7 @@ func custodyLong(l custody.Language) report.CustodyPaper {
 	for i := range 32 {
 		p.Timeline = append(p.Timeline, report.Step{
 			Time: day(10+i, 9, i), Ref: fmt.Sprintf("B1/%d", 1060+i), Event: "custody.accepted", From: names[i%5], To: names[(i+1)%5],
-			Place: "L-03", Seal: "Z-00417", Station: "B1", Operator: names[(i+1)%5], Asserted: i%2 == 0,
+			Place: "L-03", Seal: "Z-00417", Looked: "intact", Why: "imaging", Station: "B1", Operator: names[(i+1)%5], Asserted: i%2 == 0,
 			Reason: report.Said("brought to the bench for imaging, since the other station was taken"),
 		})
 	}
@@ -229,7 +230,8 @@ func custodyLong(l custody.Language) report.CustodyPaper {
 		p.Images = append(p.Images, im)
 	}
 	p.Images[0].Map = mapPicture()
-	p.Custodian = names[2]
+	p.Images[1].NoMap, p.Images[2].NoMap = report.NoMapAbsent, report.NoMapFault
+	p.Items[0].Hands = report.Hands{State: custody.ItemIsHere, Who: names[2], Since: day(41, 9, 31)}
 	return p
 }
 

@@ -14,7 +14,7 @@ var ErrLogo = errors.New("unusable logo")
 
 // The bounds of a logo, in bytes and in pixels of each side.
 const (
-	maxLogoBytes  = 4 << 20
+	MaxLogoBytes  = 4 << 20
 	maxLogoPixels = 4000
 )
 
@@ -38,7 +38,7 @@ func readLogo(data []byte) (*logo, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	if len(data) > maxLogoBytes {
+	if len(data) > MaxLogoBytes {
 		return nil, fmt.Errorf("larger than 4 MiB: %w", ErrLogo)
 	}
 	config, kind, err := image.DecodeConfig(bytes.NewReader(data))

@@ -65,7 +65,15 @@ type Shop struct {
 	DPO           string `toml:"dpo"`            // data protection officer or contact; required, printed on every paper
 	Language      string `toml:"language"`       // nl, fr, de or en: of papers whose customer has none
 	Timezone      string `toml:"timezone"`       // name in the zone database: "Europe/Brussels"
+
+	Phone string   `toml:"phone"` // of the shop, for its customers
+	Email string   `toml:"email"`
+	Logo  string   `toml:"logo"`  // path of a PNG or JPEG, absolute; empty: none
+	Notes []string `toml:"notes"` // the shop's own words at the end of every paper, at most MaxNotes
 }
+
+// MaxNotes is how many notes a shop can have on its papers: they stand on every page.
+const MaxNotes = 4
 
 // Zone returns the shop's time zone. A Config that Load returned has a valid one.
 func (s Shop) Zone() *time.Location {
@@ -178,6 +186,8 @@ func (c *Config) check(texts []string) error {
 		{"shop.dpo", c.Shop.DPO, "a data protection officer or contact stands on every paper"},
 		{"shop.address", c.Shop.Address, ""},
 		{"shop.company_number", c.Shop.CompanyNumber, ""},
+		{"shop.phone", c.Shop.Phone, ""},
+		{"shop.email", c.Shop.Email, ""},
 		{"image.vault", c.Image.Vault, ""},
 	} {
 		switch {
@@ -189,6 +199,9 @@ func (c *Config) check(texts []string) error {
 			return c.fault(texts, v.key, "holds a control character")
 		}
 	}
+	if err := c.checkLooks(texts); err != nil {
+		return err
+	}
 	switch c.Shop.Language {
 	case "nl", "fr", "de", "en":
 	default:
@@ -199,6 +212,28 @@ func (c *Config) check(texts []string) error {
 	}
 	if err := checkPeriod(c.Retention.Default); err != nil {
 		return c.fault(texts, "retention.default", err.Error())
+	}
+	return nil
+}
+
+// checkLooks judges what the papers show beside the shop's name. Whether the logo can
+// be read is found out when a paper is printed.
+func (c *Config) checkLooks(texts []string) error {
+	for _, v := range append([]string{c.Shop.Logo}, c.Shop.Notes...) {
+		if !utf8.ValidString(v) || strings.ContainsFunc(v, unprintable) {
+			return c.fault(texts, "shop", "the logo's path or a note holds a control character")
+		}
+	}
+	if c.Shop.Logo != "" && !filepath.IsAbs(c.Shop.Logo) {
+		return c.fault(texts, "shop.logo", "must be an absolute path")
+	}
+	if len(c.Shop.Notes) > MaxNotes {
+		return c.fault(texts, "shop.notes", fmt.Sprintf("more than %d notes", MaxNotes))
+	}
+	for _, n := range c.Shop.Notes {
+		if strings.TrimSpace(n) == "" || utf8.RuneCountInString(n) > 300 {
+			return c.fault(texts, "shop.notes", "each note has from 1 to 300 characters")
+		}
 	}
 	return nil
 }
@@ -245,6 +280,14 @@ func (c Config) Encode() (string, error) {
 	fmt.Fprintf(&b, "dpo            = %s # data protection officer or contact; required\n", quote(c.Shop.DPO))
 	fmt.Fprintf(&b, "language       = %s # nl, fr, de or en: papers of a customer without a language\n", quote(c.Shop.Language))
 	fmt.Fprintf(&b, "timezone       = %s\n", quote(c.Shop.Timezone))
+	fmt.Fprintf(&b, "phone          = %s\n", quote(c.Shop.Phone))
+	fmt.Fprintf(&b, "email          = %s\n", quote(c.Shop.Email))
+	fmt.Fprintf(&b, "logo           = %s # PNG or JPEG, absolute path; empty: none\n", quote(c.Shop.Logo))
+	var notes []string
+	for _, n := range c.Shop.Notes {
+		notes = append(notes, quote(n))
+	}
+	fmt.Fprintf(&b, "notes          = [%s] # your own words at the end of every paper\n", strings.Join(notes, ", "))
 	fmt.Fprintf(&b, "\n[retention]\n")
 	fmt.Fprintf(&b, "default = %s # from the first image; a change makes no open case due\n", quote(c.Retention.Default))
 	fmt.Fprintf(&b, "\n[image]\n")
@@ -262,6 +305,9 @@ func decode(file, text string, c *Config) error {
 	meta, err := toml.Decode(text, c)
 	if err != nil {
 		return syntax(file, err)
+	}
+	if len(c.Shop.Notes) == 0 {
+		c.Shop.Notes = nil
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		// The first in the file: Undecoded keeps the order of the file.
