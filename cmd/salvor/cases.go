@@ -69,9 +69,12 @@ func (s *station) row(c custody.Case, shop custody.Shop) caseRow {
 	}
 	steps := custody.Next(c, shop, s.now().In(s.term.Zone))
 	r.Steps = s.steps(c.No, steps, nil)
-	if len(r.Steps) > 0 {
-		r.Next = r.Steps[0].Words
-		r.late = r.Steps[0].Urgency == "late"
+	for _, x := range r.Steps {
+		r.late = r.late || x.Urgency == "late"
+		// What must be looked at stays for ever; what can be done comes before it.
+		if r.Next == "" && x.Code != custody.StepLook {
+			r.Next = x.Words
+		}
 	}
 	return r
 }
@@ -87,24 +90,24 @@ func nextReview(c custody.Case) (first custody.Date) {
 }
 
 func (s *station) printRows(rows []caseRow) error {
-	t := s.term.Table("case", "opened", ">size", "state", "erase by", "~next")
+	t := s.term.Table("case", "state", ">size", "erase by", ">left", "~next")
 	for _, r := range rows {
-		deadline := ""
+		deadline, left := "", ""
 		if r.Deadline != nil && r.State != stateErased && r.State != stateClosed {
-			deadline = s.deadlineWords(r.Deadline.Time)
+			deadline, left = s.term.Date(r.Deadline.Time), fmt.Sprintf("%d d", *r.DaysLeft)
 		}
 		size := ""
 		if r.Bytes > 0 {
 			size = ui.Size(r.Bytes)
 		}
 		next := r.Next
-		switch {
-		case r.late:
-			next = "! " + next
-		case r.Held && r.Review != "":
+		if r.Held && r.Review != "" {
 			next = "look again " + string(r.Review)
 		}
-		t.Row(r.Case, s.term.Date(r.Opened.Time), size, r.State, deadline, next)
+		if r.late {
+			next = "! " + next
+		}
+		t.Row(r.Case, r.State, size, deadline, left, next)
 	}
 	return t.Flush()
 }
@@ -305,9 +308,10 @@ func newDue(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "due",
 		Short: "what must be erased, now or soon, and what else cannot wait",
-		Long: `Lists what must be erased by a day, the earliest first, and below it what cannot wait
-in the shop as a whole: clocks of the law that run, operators without agreement or
-training, contracts that end, a backup that is old.`,
+		Long: `Lists what must be erased by a day, the earliest first. Below it stands what else cannot
+wait: in other cases holds to look at again, offers, requests; in the shop as a whole
+clocks of the law that run, operators without agreement or training, contracts that
+end, a backup that is old.`,
 		Example: `  salvor due
   salvor due --within 30d`,
 		Args: cobra.NoArgs,
@@ -341,13 +345,17 @@ func (s *station) due(ctx context.Context, within string, o caseFilter) error {
 	if err != nil {
 		return err
 	}
-	names, err := s.operatorNames(ctx)
+	logins, err := s.logins(ctx, shop)
 	if err != nil {
 		return err
 	}
-	todo := s.steps("", custody.NextForShop(shop, s.now().In(s.term.Zone)), names)
+	todo := s.steps("", custody.NextForShop(shop, s.now().In(s.term.Zone)), logins)
+	waiting, err := s.waiting(ctx, o, rows, todo)
+	if err != nil {
+		return err
+	}
 	if s.json {
-		return s.term.Document(map[string]any{"cases": rows, "until": custody.At(until), "shop": todo})
+		return s.term.Document(map[string]any{"cases": rows, "until": custody.At(until), "waiting": waiting, "shop": todo})
 	}
 	if len(rows) == 0 {
 		s.term.Say("nothing is due by %s", s.term.Date(until))
@@ -355,8 +363,66 @@ func (s *station) due(ctx context.Context, within string, o caseFilter) error {
 	if err := s.printRows(rows); err != nil {
 		return err
 	}
+	for _, w := range waiting {
+		for _, r := range w.Steps {
+			s.printStep(string(w.Case)+": ", "    ", r)
+		}
+	}
 	for _, r := range todo {
-		fmt.Fprintf(s.term.Out, "shop: %s\n", ui.Clean(s.rowWords(r)))
+		s.printStep("shop: ", "    ", r)
 	}
 	return nil
+}
+
+// waitingRow is what of a case cannot wait although its deadline has not come.
+type waitingRow struct {
+	Case  custody.CaseNo `json:"case"`
+	Steps []stepRow      `json:"steps"`
+}
+
+// waiting collects what cannot wait in the cases that are not in the list already: a
+// clock of the law, a hold to look at, an item that somebody was offered or expects.
+// An incident of the shop stands among what the shop has to do.
+func (s *station) waiting(ctx context.Context, o caseFilter, listed []caseRow, todo []stepRow) ([]waitingRow, error) {
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	rows, _, err := s.selected(ctx, "due", o, cases)
+	if err != nil {
+		return nil, err
+	}
+	list := []waitingRow{}
+	for _, r := range rows {
+		if slices.ContainsFunc(listed, func(x caseRow) bool { return x.Case == r.Case }) {
+			continue
+		}
+		w := waitingRow{Case: r.Case}
+		for _, x := range r.Steps {
+			said := slices.ContainsFunc(todo, func(t stepRow) bool { return t.Code == x.Code && t.Subject == x.Subject })
+			if x.Urgency != "open" && x.Code != custody.StepNotice && !said {
+				w.Steps = append(w.Steps, x)
+			}
+		}
+		if len(w.Steps) > 0 {
+			list = append(list, w)
+		}
+	}
+	return list, nil
+}
+
+// logins are the operators' logins by their ids.
+func (s *station) logins(ctx context.Context, shop custody.Shop) (map[string]string, error) {
+	logins := make(map[string]string)
+	for _, op := range shop.Operators {
+		if op.Kind == "" {
+			continue
+		}
+		fields, err := s.ledger.Private(ctx, op.Ref)
+		if err != nil {
+			return nil, err
+		}
+		logins[op.ID] = fields[custody.FieldLogin]
+	}
+	return logins, nil
 }

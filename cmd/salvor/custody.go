@@ -131,7 +131,7 @@ func (s *station) offer(ctx context.Context, item string, o transferOptions) err
 		return err
 	}
 	return s.done(map[string]any{"case": c.No, "item": i.Item, "offer": id, "to": to.ID},
-		"item %s/%s is offered to %s, and in your hands until he accepts: salvor custody accept %s/%s", c.No, i.Item, o.other, c.No, i.Item)
+		"item %s/%s is offered to %s, and in your hands until it is accepted: salvor custody accept %s/%s", c.No, i.Item, o.other, c.No, i.Item)
 }
 
 // notInHand says who has the item that somebody else wants to hand over.
@@ -140,7 +140,7 @@ func (s *station) notInHand(ctx context.Context, c custody.Case, i custody.Item)
 	if err != nil {
 		return err
 	}
-	return refuse("item "+string(c.No)+"/"+i.Item, "it is in the hands of "+nameOf(names, i.Custodian), "he offers it, or you take it over from him: salvor custody accept "+string(c.No)+"/"+i.Item)
+	return refuse("item "+string(c.No)+"/"+i.Item, "it is in the hands of "+nameOf(names, i.Custodian), "who has it offers it, or you take it over from hand to hand: salvor custody accept "+string(c.No)+"/"+i.Item)
 }
 
 func newAccept(p *program) *cobra.Command {

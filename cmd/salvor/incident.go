@@ -278,7 +278,17 @@ func (s *station) assessIncident(ctx context.Context, id string, o incidentOptio
 	}); err != nil {
 		return err
 	}
-	return s.incidentNext(ctx, what, id, map[string]any{"incident": id, "risk": o.risk, "subjects": o.subjects}, "incident "+id+": "+o.risk)
+	return s.incidentNext(ctx, what, id, map[string]any{"incident": id, "risk": o.risk, "subjects": o.subjects}, "incident "+id+" is assessed: "+riskSaid(custody.Risk(o.risk)))
+}
+
+func riskSaid(r custody.Risk) string {
+	switch r {
+	case custody.RiskNone:
+		return "no risk"
+	case custody.RiskHigh:
+		return "a high risk"
+	}
+	return "a risk"
 }
 
 // incidentNext ends a command about an incident with what is to be done next.
@@ -292,7 +302,7 @@ func (s *station) incidentNext(ctx context.Context, what, id string, doc map[str
 	}
 	for _, step := range custody.NextForShop(custody.Shop{Incidents: []custody.Incident{i.entry}}, s.now().In(s.term.Zone)) {
 		if step.Subject == id {
-			s.term.Say("next: %s", s.stepWords("", step))
+			s.term.Say("next: %s: %s", shortStep(step.Code), commandOf("", step))
 		}
 	}
 	return nil

@@ -386,17 +386,12 @@ func inOrder[T ~string](words []string) []T {
 // characters of the commitment of the event that opened the case. That hangs on a random
 // number, so nobody finds the code from the case's number, and it is on no label.
 func (s *station) receiptCode(ctx context.Context, no custody.CaseNo) (string, error) {
-	events, err := s.ledger.Events(ctx, no)
+	e, err := s.openedEvent(ctx, no)
 	if err != nil {
 		return "", err
 	}
-	for _, e := range events {
-		if e.Type() == custody.TypeCaseOpened {
-			code := receiptEncoding.EncodeToString(e.Commit[:5])
-			return code[:4] + "-" + code[4:], nil
-		}
-	}
-	return "", nil
+	code := receiptEncoding.EncodeToString(e.Commit[:5])
+	return code[:4] + "-" + code[4:], nil
 }
 
 // receiptEncoding has no letters that are mistaken for others (Crockford's base 32).

@@ -53,3 +53,17 @@ func (s *station) itemOf(ctx context.Context, text string) (custody.Case, custod
 	}
 	return c, custody.Item{}, usage("case "+string(c.No), fmt.Sprintf("it has %d items", len(left)), fmt.Sprintf("name one: %s/%s", c.No, left[0].Item))
 }
+
+// openedEvent is the event that opened a case.
+func (s *station) openedEvent(ctx context.Context, no custody.CaseNo) (custody.Event, error) {
+	events, err := s.ledger.Events(ctx, no)
+	if err != nil {
+		return custody.Event{}, err
+	}
+	for _, e := range events {
+		if e.Type() == custody.TypeCaseOpened {
+			return e, nil
+		}
+	}
+	return custody.Event{}, readable(no, refusal(custody.TypeCaseOpened, custody.ErrNotOpened))
+}

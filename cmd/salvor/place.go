@@ -124,7 +124,6 @@ func (s *station) look(ctx context.Context, item string, o lookOptions) error {
 	})); err != nil {
 		return err
 	}
-	s.sealAlarm(state)
 	if err := s.done(map[string]any{"case": c.No, "item": i.Item, "seal": i.Seal, "state": state}, "seal %s of item %s/%s: %s", i.Seal, c.No, i.Item, state); err != nil {
 		return err
 	}

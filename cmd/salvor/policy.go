@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
 )
@@ -154,14 +152,13 @@ func (s *station) listPolicies(ctx context.Context) error {
 	if s.json {
 		return s.term.Document(map[string]any{"policies": rows})
 	}
-	t := s.term.Table("rule", "value", "since", "~to come", "~about")
+	t := s.term.Table("rule", "value", "from", "~about")
 	for _, r := range rows {
-		var coming []string
-		for _, c := range r.Coming {
-			coming = append(coming, c.Value+" from "+string(c.From))
-		}
 		about, _ := policyWords(r.Rule)
-		t.Row(r.Rule, r.Value, r.Since, strings.Join(coming, ", "), ui.Clean(about))
+		t.Row(r.Rule, r.Value, r.Since, about)
+		for _, c := range r.Coming {
+			t.Row(r.Rule, c.Value, c.From, "(to come)")
+		}
 	}
 	return t.Flush()
 }

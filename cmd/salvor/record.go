@@ -12,9 +12,9 @@ import (
 )
 
 // record writes down what an operator has done in a case, or for the shop where no is
-// "": all of the entries or none. It is the one door of these commands to the ledger,
-// so that what has to happen around every event happens here. A rule that forbids an
-// entry comes back as a refusal that a person can read.
+// "": all of the entries or none, a shortened deadline in every vault first. It is the
+// one door of these commands to the ledger. A rule that forbids an entry comes back as a
+// refusal that a person can read.
 func (s *station) record(ctx context.Context, op string, no custody.CaseNo, entries ...ledger.Entry) error {
 	if _, err := s.append(ctx, op, no, entries...); err != nil {
 		return readable(no, err)

@@ -334,7 +334,7 @@ func (s *station) printCase(c custody.Case, v caseView, item string, contact boo
 		line("proxy", "%s", v.Customer[custody.FieldProxy])
 		line("ticket", "%s", v.Customer[custody.FieldTicket])
 	default:
-		line("customer", "salvor show %s --contact shows who it is; recorded", c.No)
+		line("customer", "shown with --contact, and that is recorded")
 	}
 	line("opened", "%s", s.term.DateTime(c.Opened))
 	if c.Copies() > 0 || len(c.Images) == 0 {
@@ -377,7 +377,9 @@ func (s *station) printCase(c custody.Case, v caseView, item string, contact boo
 		line("attention", "%s", x)
 	}
 	for _, step := range v.Case.Steps {
-		line("next", "%s", s.rowWords(step))
+		if step.Code != custody.StepLook { // those are the exceptions above
+			s.printStep("next       ", "           ", step)
+		}
 	}
 }
 

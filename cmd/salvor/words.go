@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -112,8 +113,9 @@ func urgencyWord(u custody.Urgency) string {
 	return "open"
 }
 
-// steps puts steps into rows; no is "" for those of the shop.
-func (s *station) steps(no custody.CaseNo, list []custody.Step, names map[string]string) []stepRow {
+// steps puts steps into rows; no is "" for those of the shop, which may be about
+// operators, whose logins a command needs.
+func (s *station) steps(no custody.CaseNo, list []custody.Step, logins map[string]string) []stepRow {
 	rows := []stepRow{}
 	for _, x := range list {
 		r := stepRow{Code: x.Code, Subject: x.Subject, Urgency: urgencyWord(x.Urgency), Words: shortStep(x.Code), Command: commandOf(no, x)}
@@ -123,8 +125,8 @@ func (s *station) steps(no custody.CaseNo, list []custody.Step, names map[string
 				r.Command = "salvor show " + string(no)
 			}
 		}
-		if name := names[x.Subject]; name != "" {
-			r.Words += " (" + name + ")"
+		if login := logins[x.Subject]; login != "" {
+			r.Command = strings.Replace(r.Command, "LOGIN", login, 1)
 		}
 		if !x.Due.IsZero() {
 			at := custody.At(x.Due)
@@ -135,24 +137,27 @@ func (s *station) steps(no custody.CaseNo, list []custody.Step, names map[string
 	return rows
 }
 
-// stepWords is a step as a sentence with its command.
-func (s *station) stepWords(no custody.CaseNo, x custody.Step) string {
-	return s.rowWords(s.steps(no, []custody.Step{x}, nil)[0])
-}
-
-// rowWords is a row of the list of things to do, in one line.
-func (s *station) rowWords(r stepRow) string {
+// printStep prints one thing to do with the command that does it, which stands on a line
+// of its own where both do not fit.
+func (s *station) printStep(label, indent string, r stepRow) {
 	words := r.Words
-	if r.Due != nil {
+	switch {
+	case r.Due != nil && r.Urgency == "late":
+		words = "late since " + s.term.Date(r.Due.Time) + ": " + words
+	case r.Due != nil:
 		words += " by " + s.untilWords(r.Due.Time)
-	}
-	if r.Urgency == "late" {
+	case r.Urgency == "late":
 		words = "late: " + words
 	}
-	if r.Command != "" {
-		words += ": " + r.Command
+	words = label + ui.Clean(words)
+	between := ": "
+	if utf8.RuneCountInString(words+between+r.Command) > helpWidth {
+		between = "\n" + indent
 	}
-	return words
+	if r.Command != "" {
+		words += between + ui.Clean(r.Command)
+	}
+	fmt.Fprintln(s.term.Out, words)
 }
 
 func commandOf(no custody.CaseNo, x custody.Step) string {
