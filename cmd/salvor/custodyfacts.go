@@ -140,17 +140,17 @@ func (f *custodyFacts) who(op string) string {
 	return report.Head{Copy: f.copyFor}.Staff(op, f.names[op])
 }
 
-// named is the name that a register has for an id, or the id.
-func named(register map[string]string, id string) string {
+// nameIn is the name that a register has for an id, or the id.
+func nameIn(register map[string]string, id string) string {
 	if name := register[id]; name != "" {
 		return name
 	}
 	return id
 }
 
-func (f *custodyFacts) vault(id string) string { return named(f.vaults, id) }
+func (f *custodyFacts) vault(id string) string { return nameIn(f.vaults, id) }
 
-func (f *custodyFacts) processor(id string) string { return named(f.processors, id) }
+func (f *custodyFacts) processor(id string) string { return nameIn(f.processors, id) }
 
 func (f *custodyFacts) state() string {
 	switch {
