@@ -23,7 +23,8 @@ import (
 type wipeOptions struct {
 	serial     string
 	dryRun     bool
-	caseNo     string
+	item       string
+	reason     string
 	out        string
 	sanitize   string
 	noSanitize bool
@@ -47,11 +48,15 @@ disk without one is confirmed by its kernel name and size: sdb:64023257088. Noth
 gets around a refusal: mounted, in use, the disk of the system, of the ledger or of a
 vault.
 
+A customer's disk is wiped with its case, when he allowed that and no hold stops it. It
+is an item of the shop until it is given back.
+
 Repeat the command to go on after an interruption. A disk that is unplugged and
 plugged back is waited for.`,
 		Example: `  salvor wipe /dev/sdb --dry-run
   salvor wipe /dev/sdb --out attest.note
-  salvor wipe /dev/sdb --confirm-serial WD-WX11A1234567`,
+  salvor wipe /dev/sdb --confirm-serial WD-WX11A1234567
+  salvor wipe /dev/sdb --case T1-2026-0001/1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error { return s.wipe(cmd.Context(), args[0], o) })
@@ -60,7 +65,8 @@ plugged back is waited for.`,
 	f := cmd.Flags()
 	f.StringVar(&o.serial, "confirm-serial", "", "serial number of the disk to wipe")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be proved; change nothing")
-	f.StringVar(&o.caseNo, "case", "", "the case that the disk belongs to")
+	f.StringVar(&o.item, "case", "", "the `ITEM` that the disk is, as on its label, or its case")
+	f.StringVar(&o.reason, "reason", "", "why, where an image of it is not finished or its serial number is not the recorded one")
 	f.StringVar(&o.out, "out", "", "also write the signed attest to this file")
 	f.StringVar(&o.sanitize, "sanitize", "", "ask the drive for block, crypto or overwrite, whatever it lists")
 	f.BoolVar(&o.noSanitize, "no-sanitize", false, "do not ask the drive to sanitize itself")
@@ -75,8 +81,9 @@ type wiping struct {
 	*station
 	op   custody.Operator
 	o    wipeOptions
-	c    custody.CaseNo
-	keep []string // what the disk must not hold
+	c    custody.CaseNo // "": a disk of the shop
+	item string         // of the case
+	keep []string       // what the disk must not hold
 	path string
 }
 
@@ -93,12 +100,12 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 		return err
 	}
 	w := &wiping{station: s, op: op, o: o, path: path}
-	if o.caseNo != "" {
-		c, err := s.findCase(ctx, o.caseNo)
+	if o.item != "" {
+		c, i, err := s.itemOf(ctx, o.item)
 		if err != nil {
 			return err
 		}
-		w.c = c.No
+		w.c, w.item = c.No, i.Item
 	}
 	if o.out != "" {
 		if err := s.keepOut(ctx, o.out); err != nil {
@@ -122,6 +129,9 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := w.allowed(ctx, id, job); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return w.foresee(id, job, plan)
 	}
@@ -139,14 +149,17 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 		if job, err = device.Plan(d, typed, plan, rand.Reader); err != nil {
 			return refusedDevice(err)
 		}
-		job.Ref = string(w.c)
+		job.Ref = w.ref()
 		if err := w.Save(ctx, job); err != nil {
 			return err
 		}
 	}
+	if err := w.recordBegin(ctx, job); err != nil {
+		return err
+	}
 	evidence, err := w.carryOut(ctx, held, job)
 	if err != nil {
-		return err
+		return errors.Join(err, w.recordStop(context.WithoutCancel(ctx), job))
 	}
 	return w.finish(context.WithoutCancel(ctx), job, evidence)
 }
@@ -227,6 +240,9 @@ func (w *wiping) begun(ctx context.Context, id device.Identity) (*device.Job, er
 			return job, nil
 		}
 		// Nothing of the device was destroyed by it yet, or it is not wanted any more.
+		if err := w.recordDrop(ctx, job); err != nil {
+			return nil, err
+		}
 		if err := w.ledger.EndJob(ctx, saved.ID); err != nil {
 			return nil, err
 		}
@@ -335,7 +351,7 @@ func (w *wiping) carryOut(ctx context.Context, held *heldDevice, job *device.Job
 	for {
 		evidence, err := device.Run(ctx, held.d, job, device.Options{
 			Journal: w, Now: w.now, After: time.After, Progress: progress,
-			Gate: func(ctx context.Context) error { return w.free(ctx, job.Device) },
+			Gate: func(ctx context.Context) error { return w.gate(ctx, job) },
 		})
 		if err == nil {
 			return evidence, nil

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"salvor/cmd/salvor/internal/ui"
-	"salvor/custody"
 	"salvor/custody/ledger"
 	"salvor/custody/report"
 	"salvor/wipe"
@@ -23,6 +22,9 @@ func (w *wiping) finish(ctx context.Context, job *device.Job, evidence device.Ev
 		signed, err = w.sign(ctx, job, evidence, v)
 	}
 	if err != nil {
+		return err
+	}
+	if err := w.recordEnd(ctx, job, evidence, v, signed); err != nil {
 		return err
 	}
 	if err := device.MarkAttested(ctx, job, w); err != nil {
@@ -76,7 +78,7 @@ func (w *wiping) sign(ctx context.Context, job *device.Job, e device.Evidence, v
 		return nil, err
 	}
 	a := report.DeviceAttest{
-		V: 1, Kind: report.KindDevice, ID: job.ID, Shop: w.keys.Shop(), Station: w.keys.Name(), Issued: w.now(), Case: job.Ref,
+		V: 1, Kind: report.KindDevice, ID: job.ID, Shop: w.keys.Shop(), Station: w.keys.Name(), Issued: w.now(), Case: string(w.c),
 		Device: deviceFacts(e), Class: string(v.Class), Virtual: v.OnVirtual, Reasons: v.Reasons,
 		Technique: report.TechniqueDevice, Passes: max(1, job.Passes), StreamKey: string(key), Tool: "salvor", Version: version,
 		Started: job.Begun, Ended: job.Ended, Resumed: job.Resumed,
@@ -94,7 +96,7 @@ func (w *wiping) sign(ctx context.Context, job *device.Job, e device.Evidence, v
 	if err != nil {
 		return nil, err
 	}
-	return signed, w.ledger.SaveAttest(ctx, job.ID, custody.CaseNo(job.Ref), "", signed)
+	return signed, w.ledger.SaveAttest(ctx, job.ID, w.c, "", signed)
 }
 
 func deviceFacts(e device.Evidence) report.DeviceFacts {
