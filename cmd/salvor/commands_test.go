@@ -46,7 +46,8 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// clock OFFSET: from now on salvor's clock is off by so much.
+// clock OFFSET: from now on salvor's clock is off by so much, or stands still at a
+// moment.
 func scriptClock(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: clock OFFSET")

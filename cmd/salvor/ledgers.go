@@ -110,7 +110,7 @@ func (s *station) backupPlace(ctx context.Context, dir string) (custody.BackupPl
 func newCatchUp(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "catch-up",
-		Short: "take back what was published, when the ledger has become an old one",
+		Short: "take back what was published, where an old ledger lies",
 		Long: `Takes back this station's own events from the vaults, when its ledger has become an
 older one: a backup was restored, or a file put back. What was recorded and never
 published is lost. Where both were written to, the station has two histories: then

@@ -209,9 +209,9 @@ func (p *program) restoreBackup(ctx context.Context, dir string, o rebuildOption
 	return result, err
 }
 
-// rememberVaults tells a new ledger where the vaults are.
+// rememberVaults tells a new ledger where the vaults are, and exchanges with them.
 func (p *program) rememberVaults(ctx context.Context, vaults []*openedVault) error {
-	return p.withStationAlone(ctx, func(s *station) error {
+	return p.withStation(ctx, func(s *station) error {
 		for _, v := range vaults {
 			if err := s.ledger.SetVaultPath(ctx, v.id, v.path); err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 )
 
 // clockFile names a file with the offset that the program under test adds to the
-// clock, such as "48h" or "-1h". Only this test binary knows it: the real program
+// clock, such as "48h" or "-1h", or with the moment at which it stands still. Only this test binary knows it: the real program
 // has no way to be told another time.
 const clockFile = "SALVOR_TEST_CLOCK"
 
@@ -33,6 +33,9 @@ func shiftedNow() time.Time {
 		if text, err := os.ReadFile(name); err == nil {
 			if d, err := time.ParseDuration(string(text)); err == nil {
 				return now.Add(d)
+			}
+			if at, err := time.Parse(time.RFC3339, string(text)); err == nil {
+				return at
 			}
 		}
 	}
