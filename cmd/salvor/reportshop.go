@@ -58,9 +58,13 @@ func (f shopFacts) due(ctx context.Context) (report.Paper, error) {
 	}
 	p := report.DuePaper{Head: f.head, Foot: f.foot, At: f.now(), Audit: f.foot.Ledger}
 	policy := f.shop.Policy(f.today)
-	copies := map[string]int64{} // by vault
 	for _, c := range cases {
 		f.clocks(&p, c.Requests, c.Incidents)
+		for _, i := range c.Images {
+			if i.Erase != nil && i.Erased.After(p.LastPurge) {
+				p.LastPurge = i.Erased
+			}
+		}
 		if c.Erased() && len(c.Images) > 0 {
 			if last := lastErased(c).In(f.config.Shop.Zone()); last.Format("2006-01") == string(f.today)[:7] {
 				p.Totals.Erased++
@@ -73,13 +77,12 @@ func (f shopFacts) due(ctx context.Context) (report.Paper, error) {
 		for _, i := range c.Images {
 			if i.Left() {
 				p.Totals.Copies++
-				copies[i.Vault]++
 				if i.Seal != nil {
 					p.Totals.Bytes += i.Seal.Stored
 				}
 			}
 		}
-		row, err := f.dueCase(ctx, c, policy)
+		row, err := f.dueCase(ctx, &p, c, policy)
 		if err != nil {
 			return nil, err
 		}
@@ -88,18 +91,26 @@ func (f shopFacts) due(ctx context.Context) (report.Paper, error) {
 	f.clocks(&p, f.shop.Requests, f.shop.Incidents)
 	slices.SortStableFunc(p.Cases, func(a, b report.DueCase) int { return a.Due.Compare(b.Due) })
 	slices.SortStableFunc(p.Clocks, func(a, b report.DueClock) int { return a.Due.Compare(b.Due) })
-	for _, v := range f.shop.Vaults {
-		if copies[v.Vault] == 0 {
-			continue
-		}
-		if open, err := f.openVault(ctx, v.Vault); err != nil {
-			p.Absent = append(p.Absent, report.AbsentDisk{Name: v.Name, Copies: copies[v.Vault]})
-		} else {
-			open.close()
-		}
+	if err := f.lastPurge(ctx, &p); err != nil {
+		return nil, err
+	}
+	if err := f.vaults(ctx, &p, cases); err != nil {
+		return nil, err
 	}
 	p.Operators, err = f.operators(ctx, policy)
 	return p, err
+}
+
+// lastPurge finds out when the purge ran: it leaves a heartbeat also when nothing was
+// due. The heartbeat of setting a station up is not one.
+func (f shopFacts) lastPurge(ctx context.Context, p *report.DuePaper) error {
+	events, err := f.ledger.Events(ctx, "")
+	for _, e := range events {
+		if e.Type() == custody.TypeHeartbeat && e.Op != stationOperator && e.TS.After(p.LastPurge) {
+			p.LastPurge = e.TS.Time
+		}
+	}
+	return err
 }
 
 func lastErased(c custody.Case) (last time.Time) {
@@ -111,7 +122,7 @@ func lastErased(c custody.Case) (last time.Time) {
 	return last
 }
 
-func (f shopFacts) dueCase(ctx context.Context, c custody.Case, policy custody.Policy) (report.DueCase, error) {
+func (f shopFacts) dueCase(ctx context.Context, p *report.DuePaper, c custody.Case, policy custody.Policy) (report.DueCase, error) {
 	row := report.DueCase{Case: string(c.No), Captured: c.FirstImage, Due: c.Deadline, Purpose: c.Purpose, State: f.dueState(c, policy)}
 	if !c.Deadline.IsZero() {
 		row.DaysLeft = days(f.now(), c.Deadline, f.config.Shop.Zone())
@@ -124,6 +135,7 @@ func (f shopFacts) dueCase(ctx context.Context, c custody.Case, policy custody.P
 	for _, h := range c.Holds {
 		if h.Active() {
 			row.Holds = append(row.Holds, report.DueHold{Kind: h.Kind, Review: h.Review})
+			f.review(p, c.No, h)
 		}
 	}
 	// Only a case that asked for longer has a reason for it.
@@ -140,6 +152,18 @@ func (f shopFacts) dueCase(ctx context.Context, c custody.Case, policy custody.P
 		}
 	}
 	return row, nil
+}
+
+// reviewAhead is how long before its day the review of a hold stands on the overview,
+// which is printed every month.
+const reviewAhead = 31 * 24 * time.Hour
+
+// review adds the day on which somebody has to look at a hold again, when it is near.
+func (f shopFacts) review(p *report.DuePaper, no custody.CaseNo, h custody.Hold) {
+	due, err := h.Review.Start(f.config.Shop.Zone())
+	if err == nil && due.Sub(f.now()) < reviewAhead {
+		p.Clocks = append(p.Clocks, report.DueClock{Kind: report.ClockReview, Of: string(no) + " " + h.ID, Due: due})
+	}
 }
 
 // days counts the days between two moments by the calendar of a zone.
