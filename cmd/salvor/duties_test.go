@@ -1,0 +1,96 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"salvor/custody"
+)
+
+// The shop's duties, as far as commands keep them: each has a script of its own in
+// testdata/duties, named after it. The rules behind them are proved in package custody.
+
+func duty(t *testing.T, name string) {
+	t.Helper()
+	testscript.Run(t, testscript.Params{
+		Files:               []string{filepath.Join("testdata", "duties", name+".txtar")},
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SALVOR_STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("SALVOR_OPERATOR", "jan")
+			env.Setenv(clockFile, filepath.Join(env.WorkDir, "clock"))
+			env.Setenv("TZ", "Europe/Brussels")
+			return nil
+		},
+		Cmds: scriptCommands(),
+	})
+}
+
+func TestD01KeptAtMostOneCalendarYear(t *testing.T)      { duty(t, "d01-one-year") }
+func TestD02ConfirmShortensToTheGrace(t *testing.T)      { duty(t, "d02-confirm") }
+func TestD03APurposeIsRequired(t *testing.T)             { duty(t, "d03-purpose") }
+func TestD04NothingWithoutTheAgreement(t *testing.T)     { duty(t, "d04-agreement") }
+func TestD05KeptLongerOnlyForAReason(t *testing.T)       { duty(t, "d05-longer") }
+func TestD07AClosedCaseHasNothingLeft(t *testing.T)      { duty(t, "d07-closing") }
+func TestD12NobodyWithoutAgreement(t *testing.T)         { duty(t, "d12-operators") }
+func TestD16AnEndedAccessIsOver(t *testing.T)            { duty(t, "d16-ended") }
+func TestD17ShowingContactDataIsRecorded(t *testing.T)   { duty(t, "d17-access") }
+func TestD20DestroyedWithAWitness(t *testing.T)          { duty(t, "d20-destroyed") }
+func TestD22NoThirdPersonWithoutProxy(t *testing.T)      { duty(t, "d22-recipient") }
+func TestD23IncidentsOfEveryKind(t *testing.T)           { duty(t, "d23-incidents") }
+func TestD24SeventyTwoRunningHours(t *testing.T)         { duty(t, "d24-authority") }
+func TestD25TheProcessorTellsTheController(t *testing.T) { duty(t, "d25-controller") }
+func TestD26HighRiskIsTold(t *testing.T)                 { duty(t, "d26-persons") }
+func TestD27OnlyToAProcessorWithAContract(t *testing.T)  { duty(t, "d27-processors") }
+func TestD29OneMonthAndTwoMore(t *testing.T)             { duty(t, "d29-requests") }
+func TestD30WhatIsWrongIsCorrected(t *testing.T)         { duty(t, "d30-correct") }
+func TestD31AHoldBlocksEveryWayOfErasing(t *testing.T)   { duty(t, "d31-hold") }
+func TestD32NothingIsErasedUnvalidated(t *testing.T)     { duty(t, "d32-validate") }
+func TestD34SpecialDataNeedAContract(t *testing.T)       { duty(t, "d34-special") }
+
+// What a step asks for has words, and every step of a case names a command that exists.
+func TestEveryStepHasWordsAndACommand(t *testing.T) {
+	root := newRoot(&program{now: time.Now})
+	for _, code := range []custody.StepCode{
+		custody.StepAgreement, custody.StepDeadline, custody.StepImage, custody.StepResume, custody.StepRetry, custody.StepVerify,
+		custody.StepDamaged, custody.StepReturnData, custody.StepConfirm, custody.StepEndCopy, custody.StepReturnItem, custody.StepItemBack,
+		custody.StepDispute, custody.StepAccept, custody.StepNotice, custody.StepValidate, custody.StepPurge, custody.StepFinishErase,
+		custody.StepDestroy, custody.StepReview, custody.StepAnswer, custody.StepAssess, custody.StepTellController, custody.StepTellAuthority,
+		custody.StepTellSubjects, custody.StepCloseIncident, custody.StepClose, custody.StepAgreeOperator, custody.StepTrainOperator,
+		custody.StepOperatorKey, custody.StepRenewContract, custody.StepBackup, custody.StepReplaceOperator,
+	} {
+		text := stepTexts(code)
+		if text.short == string(code) {
+			t.Errorf("%s has no words", code)
+		}
+		for _, line := range strings.Split(text.command, "; ") {
+			words := strings.Fields(line)
+			cmd, _, err := root.Find(words[1:])
+			if err != nil || cmd == root {
+				t.Errorf("%s: %s: %v", code, line, err)
+			}
+		}
+	}
+}
+
+// A receipt's code is read as people type it, and nothing else passes for it.
+func TestReceiptCodesAreReadAsTyped(t *testing.T) {
+	const code = "K7Q0-1MXD"
+	for _, typed := range []string{code, "k7q0-1mxd", "K7QO IMXD", "k7q01mxd", " k7qo-lmxd "} {
+		if !sameCode(typed, code) {
+			t.Errorf("%q is not taken", typed)
+		}
+	}
+	for _, typed := range []string{"", "-", "K7Q0-1MX", "K7Q0-1MXDX", "K7Q0-1MXE"} {
+		if sameCode(typed, code) {
+			t.Errorf("%q is taken", typed)
+		}
+	}
+	if sameCode("", "") {
+		t.Error("a case without a code has none")
+	}
+}
