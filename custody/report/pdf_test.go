@@ -338,6 +338,34 @@ func TestLettersThatTheFontsLackAreNamed(t *testing.T) {
 	}
 }
 
+// The letters of names in the languages of Europe that are written in Latin, Greek and
+// Cyrillic letters, each of which must have a shape of its own.
+func TestNamesOfEuropePrintLetterByLetter(t *testing.T) {
+	for alphabet, letters := range map[string]string{
+		"Polish": "ĄĆĘŁŃÓŚŹŻąćęłńóśźż", "Turkish": "ÇĞİIÖŞÜçğıiöşü", "Czech": "ÁČĎÉĚÍŇÓŘŠŤÚŮÝŽáčďéěíňóřšťúůýž",
+		"Hungarian": "ÁÉÍÓÖŐÚÜŰáéíóöőúüű", "Romanian": "ĂÂÎȘȚăâîșț", "Baltic": "ĀČĒĢĪĶĻŅŠŪŽāčēģīķļņšūžĖėĮįŲųÕõ",
+		"Nordic": "ÅÄÖÆØÐÞåäöæøðþ", "Greek": "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώΐΰϊϋ",
+		"Cyrillic": "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯабвгдеёжзийклмнопрстуфхцчшщъыьэюяҐґЄєІіЇїЎўЂђЈјЉљЊњЋћЏџЃѓЌќ",
+		"French and Dutch": "ÀÂÇÉÈÊËÎÏÔŒÙÛÜŸàâçéèêëîïôœùûüÿĲĳ", "composed of two": "e\u0301 c\u0327 A\u030a",
+	} {
+		p := custodyPaper(custody.English)
+		p.Customer = report.Said(letters)
+		d, err := report.DocumentOf(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		boxes, err := d.Boxes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range boxes {
+			if strings.Contains(b.Text, "Unicode numbers") {
+				t.Errorf("%s: %s", alphabet, b.Text)
+			}
+		}
+	}
+}
+
 func TestHTMLRunsNothingAndLoadsNothing(t *testing.T) {
 	everyPaper(t, func(t *testing.T, _ string, p report.Paper) {
 		page := rendered(t, p, custody.FormatHTML)
