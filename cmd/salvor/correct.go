@@ -42,7 +42,7 @@ func newCorrect(p *program) *cobra.Command {
 		Long: `Records what is right beside what was wrong; nothing is edited. Papers and salvor show
 use the newest value. ITEM is the number of a case, or an item of it: T1-2026-0001/1.`,
 		Example: `  salvor correct T1-2026-0001 --phone "+32 471 11 11 11" --reason "typed wrong"
-  salvor correct T1-2026-0001/1 --serial WX12 --reason "read again from the label"`,
+  salvor correct T1-2026-0001/1 --serial WX12 --reason "read again"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error { return s.correct(cmd.Context(), args[0], values, reason) })

@@ -154,7 +154,7 @@ func newErased(p *program) *cobra.Command {
 		Long: `Ends a written-out copy, or an image file that was handed in, whose disk was wiped
 with "salvor wipe": the attest of that says what was proved. What proves nothing ends
 nothing.`,
-		Example: `  salvor erased T1-2026-0001 --copy c-3f9a12bc --attest 235a06630b87b244e00fc435abfb96c6`,
+		Example: `  salvor erased T1-2026-0001 --copy c-3f9a12bc --attest 235a0663…`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error {
