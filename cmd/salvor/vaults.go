@@ -92,7 +92,7 @@ func newVault(p *program) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newVaultAdd(p), newVaultList(p))
+	cmd.AddCommand(newVaultAdd(p), newVaultCheck(p), newVaultList(p))
 	return cmd
 }
 
