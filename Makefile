@@ -49,10 +49,16 @@ bench-rescue: ## the rescue strategy against the installed ddrescue (SEED=101-10
 	@scripts/setup.sh build bench
 	$(GO) run ./scripts/benchrescue -seeds $(or $(SEED),101-103) -sizes $(or $(SIZE),100G)
 
+.PHONY: bench-wipe
+bench-wipe: build ## wiping a disk against dd, shred and nwipe, as root (MIB=2048 RUNS=5 to change)
+	@scripts/setup.sh build bench
+	@scripts/bench-wipe.sh bin/salvor $(or $(MIB),2048) $(or $(RUNS),5)
+
 .PHONY: test-kill
-test-kill: ## SIGKILL at 300 moments of imaging and 200 of purging (KILLS=n to change)
+test-kill: ## SIGKILL at 300 moments of imaging, 200 of purging and 250 wipes (KILLS=n to change)
 	@scripts/setup.sh build test
 	$(GO) test -timeout 120m ./cmd/salvor -run 'Kill' -v -args -kills $(KILLS)
+	$(GO) test -timeout 60m ./wipe ./wipe/device -run Killed -v -args -kills 200
 
 .PHONY: test-long
 test-long: ## kills and drop-offs on a failing device, and random histories, by the thousand

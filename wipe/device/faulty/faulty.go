@@ -53,7 +53,7 @@ func New(dir string, content *os.File, size int64, plan Plan) (*Disk, error) {
 		OnAdd: func(ctx context.Context) {
 			root.AddChild("disk", root.NewPersistentInode(ctx, &file{d: d}, fs.StableAttr{Mode: fuse.S_IFREG}), true)
 		},
-		MountOptions: fuse.MountOptions{FsName: "faulty", Name: "faulty", DirectMount: true, MaxWrite: 1 << 20, DisableXAttrs: true},
+		MountOptions: fuse.MountOptions{FsName: "faulty", Name: "faulty", DirectMount: true, MaxWrite: 1 << 20, DisableXAttrs: true, DisableSplice: true},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount the faulty disk: %w", err)
