@@ -21,7 +21,7 @@ import (
 // testscript's own.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": scriptExits, "clock": scriptClock, "shop": scriptShop, "disk": scriptDisk, "sql": scriptSQL, "nowhere": scriptNowhere, "empty": scriptEmpty, "flip": scriptFlip, "loop": scriptLoop,
+		"exits": scriptExits, "clock": scriptClock, "shop": scriptShop, "disk": scriptDisk, "sql": scriptSQL, "nowhere": scriptNowhere, "empty": scriptEmpty, "flip": scriptFlip, "loop": scriptLoop, "agent": scriptAgent(),
 	}
 }
 

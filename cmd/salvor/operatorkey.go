@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -266,8 +267,10 @@ func (s *station) endOperatorKey(ctx context.Context, id string, why custody.End
 	if err != nil {
 		return err
 	}
+	// It may sign its own end, and what else was done in this second.
+	from := custody.At(s.now().Add(time.Second))
 	if _, err := s.ledger.Append(ctx, op, ledger.Entry{
-		Pub: custody.OperatorKeyEnded{Op: owner.ID, Key: id, From: custody.At(s.now()), Why: why},
+		Pub: custody.OperatorKeyEnded{Op: owner.ID, Key: id, From: from, Why: why},
 	}); err != nil {
 		return err
 	}

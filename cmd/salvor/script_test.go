@@ -27,17 +27,20 @@ func testMain() {
 	os.Exit(run(os.Args[1:], ui.Standard(shiftedNow, os.LookupEnv)))
 }
 
-func shiftedNow() time.Time {
+func shiftedNow() time.Time { return shiftedBy(os.Getenv(clockFile)) }
+
+// shiftedBy is the time that a clock file says it is; without one the right time.
+func shiftedBy(name string) time.Time {
 	now := time.Now()
-	if name := os.Getenv(clockFile); name != "" {
-		if text, err := os.ReadFile(name); err == nil {
-			if d, err := time.ParseDuration(string(text)); err == nil {
-				return now.Add(d)
-			}
-			if at, err := time.Parse(time.RFC3339, string(text)); err == nil {
-				return at
-			}
-		}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return now
+	}
+	if d, err := time.ParseDuration(string(text)); err == nil {
+		return now.Add(d)
+	}
+	if at, err := time.Parse(time.RFC3339, string(text)); err == nil {
+		return at
 	}
 	return now
 }
