@@ -214,7 +214,7 @@ func (p DestructionPaper) check() error          { return nil }
 func (p DestructionPaper) title(l locale) string { return l.say("doc.destruction_attest") }
 
 func (p DestructionPaper) write(s *page) {
-	s.para(s.say("destroyed.what", "shop", p.Shop.Name, "date", plain(string(p.Date))))
+	s.para(s.say("destroyed.what", "shop", p.Shop.Name, "date", s.dateWords(p.Date)))
 	s.heading(s.say("dev.medium"))
 	if p.Case != "" {
 		s.field(s.say("app.case_no"), plain(p.Case))
@@ -229,7 +229,7 @@ func (p DestructionPaper) write(s *page) {
 	s.field(s.say("dev.serial"), s.personal(p.Serial))
 	s.heading(s.say("era.destroy"))
 	s.field(s.say("era.method"), s.code("destroy.", string(p.Method)))
-	s.field(s.say("destroyed.date"), plain(string(p.Date)))
+	s.field(s.say("destroyed.date"), s.dateWords(p.Date))
 	s.personalField(s.say("custody.why"), p.Reason)
 	s.field(s.say("era.performed_by"), plain(p.PerformedBy))
 	s.field(s.say("who.witness"), plain(p.Witness))

@@ -17,7 +17,8 @@ type DuePaper struct {
 	Cases  []DueCase `json:"cases,omitempty"` // by deadline, the earliest first
 
 	Absent    []AbsentDisk  `json:"absent,omitempty"`
-	Strays    []Stray       `json:"strays,omitempty"`
+	Strays    []Stray       `json:"strays,omitempty"`    // what no record knows, or what was erased and is there again
+	Missing   []Stray       `json:"missing,omitempty"`   // what the record has and is not there
 	Operators []DueOperator `json:"operators,omitempty"` // only those with something missing
 	Clocks    []DueClock    `json:"clocks,omitempty"`    // open requests and incidents, the earliest first
 	Audit     LedgerState   `json:"audit"`
@@ -73,7 +74,7 @@ type AbsentDisk struct {
 	Fault  string    `json:"fault,omitempty"` // it is there and cannot be opened: why, in English, without personal data
 }
 
-// Stray is something in a vault that no event knows.
+// Stray counts what is in a vault, or is not, otherwise than the record says.
 type Stray struct {
 	Vault string `json:"vault"`
 	Count int64  `json:"count"`

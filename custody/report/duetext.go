@@ -37,7 +37,7 @@ func (p DuePaper) tasks(s *page) {
 			}
 		}
 	}
-	var absent, faulty, strays, clocks int64
+	var absent, faulty, strays, missing, clocks int64
 	for _, d := range p.Absent {
 		if d.Fault != "" {
 			faulty++
@@ -53,6 +53,9 @@ func (p DuePaper) tasks(s *page) {
 	for _, x := range p.Strays {
 		strays += x.Count
 	}
+	for _, x := range p.Missing {
+		missing += x.Count
+	}
 	var todo []string
 	for _, t := range []struct {
 		key string
@@ -66,6 +69,7 @@ func (p DuePaper) tasks(s *page) {
 		{"due.do_absent", absent},
 		{"due.do_faulty", faulty},
 		{"due.do_strays", strays},
+		{"due.do_missing", missing},
 		{"due.do_clocks", clocks},
 		{"due.do_operators", int64(len(p.Operators))},
 	} {
@@ -150,7 +154,7 @@ func (p DuePaper) reasons(s *page) {
 }
 
 func (p DuePaper) disks(s *page) {
-	if len(p.Absent)+len(p.Strays) == 0 {
+	if len(p.Absent)+len(p.Strays)+len(p.Missing) == 0 {
 		return
 	}
 	s.heading(s.say("due.disks"))
@@ -168,6 +172,9 @@ func (p DuePaper) disks(s *page) {
 	}
 	for _, x := range p.Strays {
 		s.item(s.count("due.strays", x.Count, "vault", x.Vault))
+	}
+	for _, x := range p.Missing {
+		s.item(s.count("due.missing", x.Count, "vault", x.Vault))
 	}
 }
 

@@ -198,6 +198,15 @@ func (l locale) day(t time.Time) string {
 	return l.say(key, "day", fmt.Sprint(d), "month", month, "year", fmt.Sprint(y))
 }
 
+// dateWords writes a date in letters; one that cannot be read stays as it is.
+func (l locale) dateWords(d custody.Date) string {
+	t, err := d.Start(l.zone)
+	if err != nil {
+		return plain(string(d))
+	}
+	return l.day(t)
+}
+
 // minute writes a time for a table: ISO 8601 with the zone's offset.
 func (l locale) minute(t time.Time) string { return t.In(l.zone).Format("2006-01-02 15:04-07:00") }
 

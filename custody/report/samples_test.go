@@ -125,7 +125,7 @@ func duePaper(l custody.Language, cases int) report.DuePaper {
 func dueBusy(l custody.Language) report.DuePaper {
 	p := duePaper(l, 12)
 	p.Absent = []report.AbsentDisk{{Name: "usb-2", Copies: 2, Seen: day(60, 9, 0)}, {Name: "usb-3", Copies: 1, Never: true}, {Name: "nas2", Copies: 4, Fault: "the marker of the vault is damaged"}}
-	p.Strays = []report.Stray{{Vault: "nas1", Count: 1}}
+	p.Strays, p.Missing = []report.Stray{{Vault: "nas1", Count: 1}}, []report.Stray{{Vault: "nas1", Count: 2}}
 	p.Operators = []report.DueOperator{{Name: "Luc Vermeulen", Lacks: report.OperatorTrainingOld, Since: "2026-01-12"}, {Name: "Bo De Smet", Lacks: report.OperatorNoAgreement}}
 	p.Clocks = []report.DueClock{
 		{Kind: report.ClockAuthority, Of: "inc-1", Due: p.At.Add(21 * time.Hour)},
