@@ -75,7 +75,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	if err != nil {
 		return err
 	}
-	g := &imaging{station: s, op: op, began: s.now(), plan: o.plan}
+	g := &imaging{station: s, op: op, began: s.now(), plan: o.plan, from: o}
 	if g.vault, err = s.chooseVault(ctx, o.vault); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	} else if where != "" {
 		return refuse("source", "it lies in "+where, "name the customer's disk or image file")
 	}
-	if g.print, err = fingerprint(ident); err != nil {
+	if g.print, err = g.fingerprint(); err != nil {
 		return err
 	}
 	unlock, err := s.lock("source-" + sourceID(ident))

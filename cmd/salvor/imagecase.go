@@ -174,7 +174,7 @@ func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bo
 			continue
 		case private[i.Ref][custody.FieldFingerprint] != g.print:
 			if !again {
-				return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, or --again begins another image")
+				return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, with the --map that it had; or --again begins another image")
 			}
 			continue
 		}
@@ -209,6 +209,16 @@ func (g *imaging) sameSource(i custody.Image, private map[string]string) bool {
 		return private[custody.FieldSerial] == g.ident.Serial && private[custody.FieldModel] == g.ident.Model
 	}
 	return private[custody.FieldSerial] == "" && private[custody.FieldSource] == sourcePath(g.ident)
+}
+
+// fingerprint is that of the source. With a map it is another: what the map withholds is
+// not data, and a run without it must not fill the same image with it.
+func (g *imaging) fingerprint() (string, error) {
+	of, err := fingerprint(g.ident)
+	if err == nil && g.from.mapFile != "" {
+		of = shortHash("map\x00" + of)
+	}
+	return of, err
 }
 
 // fingerprint tells a source without a serial number from another of the same size

@@ -48,25 +48,25 @@ func (g *imaging) keepTiers(t *triage.Triage) error {
 	if err := os.MkdirAll(filepath.Dir(g.tiersFile()), 0o700); err != nil {
 		return fmt.Errorf("tiers: %w", err)
 	}
-	f, err := renameio.NewPendingFile(g.tiersFile(), renameio.WithPermissions(0o600))
+	f, err := renameio.NewPendingFile(g.tiersFile(), renameio.WithTempDir(filepath.Dir(g.tiersFile())), renameio.WithPermissions(0o600))
 	if err != nil {
 		return fmt.Errorf("tiers: %w", err)
 	}
-	defer f.Cleanup()
 	if err := tiers.Save(f); err != nil {
-		return err
+		return errors.Join(err, f.Cleanup())
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
-		return fmt.Errorf("tiers: %w", err)
+		return fmt.Errorf("tiers: %w", errors.Join(err, f.Cleanup()))
 	}
 	return nil
 }
 
-func (g *imaging) forgetTiers() error {
+// forgetTiers takes away what no run needs any more. The image is sealed by then: a file
+// that cannot be removed is no reason to call that a failure.
+func (g *imaging) forgetTiers() {
 	if err := os.Remove(g.tiersFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("tiers: %w", err)
+		g.term.Warn("tiers: %v", err)
 	}
-	return nil
 }
 
 // strategyOptions are what the flags ask of the planner for a run that begins now. Time
@@ -94,7 +94,7 @@ func (g *imaging) conclude(ctx context.Context, t *triage.Triage, m *mapfile.Map
 	if !finished || ctx.Err() != nil {
 		return nil
 	}
-	if err := t.Finish(ctx, m); err != nil {
+	if t.Finish(ctx, m) != nil {
 		return nil // interrupted: the next run concludes
 	}
 	for _, path := range t.NotFound() {
@@ -108,14 +108,13 @@ func (g *imaging) conclude(ctx context.Context, t *triage.Triage, m *mapfile.Map
 	switch {
 	case list.err != nil:
 		return list.err
-	case errors.Is(err, triage.ErrNoLayout), ctx.Err() != nil:
-		return nil
-	case err != nil:
+	case err == nil:
+		g.damaged = &damage{report, list.private(report)}
+		return list.flush(ctx)
+	case !errors.Is(err, triage.ErrNoLayout) && ctx.Err() == nil:
 		g.term.Warn("which files are damaged is not known: %v", err)
-		return nil
 	}
-	g.damaged = &damage{report, list.private(report)}
-	return list.flush(ctx)
+	return nil
 }
 
 // damage is what is known of the files that are not whole.

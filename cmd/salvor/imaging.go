@@ -29,7 +29,8 @@ type imaging struct {
 	no     custody.CaseNo
 	image  custody.Image
 	began  time.Time
-	print  string // fingerprint of a source that has no serial number
+	print  string // fingerprint of a source that has no serial number, or has a map
+	from   imageOptions
 
 	plan    planFlags
 	reading time.Time // when the disk began to be read in this run
@@ -95,17 +96,24 @@ func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
 	board := g.newBoard(m, warmth)
 	out, runErr := g.untilDone(ctx, w, t, m, board.progress)
 	board.end()
+	if runErr == nil {
+		out = g.unchanged(out)
+	}
 	// What was read is made durable also when the run was interrupted.
 	save := context.WithoutCancel(ctx)
 	if runErr == nil {
 		_, healthErr := g.health(save, w, "health_after")
-		runErr = errors.Join(g.conclude(ctx, t, m, w, out.Stop == rescue.Finished), g.keepTiers(t), healthErr)
+		runErr = errors.Join(g.conclude(ctx, t, m, w, out.Stop == rescue.Finished), healthErr)
 	}
 	if runErr == nil && out.Stop == rescue.Finished && !g.leftOpen(out) {
 		if err := g.seal(save, w, acks); err != nil {
 			return err
 		}
-		return g.forgetTiers()
+		g.forgetTiers()
+		return nil
+	}
+	if err := g.keepTiers(t); err != nil { // they cost reading some metadata again
+		g.term.Warn("%v", err)
 	}
 	pauseErr := w.Pause(save)
 	ackErr := acks.finish(w.Acked())
@@ -158,7 +166,7 @@ func (g *imaging) leftOpen(out rescue.Outcome) bool {
 // untilDone runs the engine, and goes on by itself when a disk that has vanished comes
 // back: the same serial number, size and content under whatever name.
 func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, t *triage.Triage, m *mapfile.Map, progress func(rescue.Status)) (rescue.Outcome, error) {
-	for {
+	for barren := 0; ; {
 		out, err := rescue.Run(ctx, g.source, t.Sink(w), m, rescue.Options{
 			Now: g.now, After: time.After, Progress: progress, InFlight: inFlight,
 			Planner: func(m *mapfile.Map, info rescue.Info) rescue.Planner {
@@ -167,6 +175,11 @@ func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, t *triage.Tria
 		})
 		if err != nil || out.Stop != rescue.SourceGone && out.Stop != rescue.NotAnswering && out.Stop != rescue.DeviceFault {
 			return out, err
+		}
+		if barren++; out.Fresh > 0 {
+			barren = 0
+		} else if barren == barrenRuns {
+			return out, nil
 		}
 		g.term.Say("%s: waiting for the disk to come back; Ctrl-C ends it", out.Stop)
 		if away := g.disk.Reattach(ctx); away != nil {
@@ -183,6 +196,28 @@ func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, t *triage.Tria
 		g.term.Say("the disk is back")
 	}
 }
+
+// barrenRuns is after how many runs in a row that brought nothing a disk is left alone
+// until somebody has looked at it, although it is back each time.
+const barrenRuns = 4
+
+// unchanged makes of a run over a file that was written to meanwhile one that found
+// another source: half of what it read is of before and half of after.
+func (g *imaging) unchanged(out rescue.Outcome) rescue.Outcome {
+	if out.Stop != rescue.Finished || g.ident.Kind != blockdev.File {
+		return out
+	}
+	now, err := g.fingerprint()
+	if err == nil && now != g.print {
+		err = errFileChanged
+	}
+	if err != nil {
+		out.Stop, out.Err = rescue.SourceChanged, err
+	}
+	return out
+}
+
+var errFileChanged = errors.New("the file was changed while it was read")
 
 // beat keeps the vault's lock fresh for other stations.
 func beat(lock *vault.Lock) (stop func()) {
@@ -281,11 +316,10 @@ func (g *imaging) describe(ctx context.Context, w *vault.Writer) error {
 // health puts how the disk is now into the encrypted image, under the name when, and
 // returns its temperature in degrees Celsius; -1 when it does not say.
 func (g *imaging) health(ctx context.Context, w *vault.Writer, when string) (int64, error) {
-	h, err := g.disk.Health(ctx)
-	if err != nil {
-		return -1, nil // most sources tell nothing
+	if h, err := g.disk.Health(ctx); err == nil {
+		return h.Temperature, g.meta(ctx, w, map[string]any{when: h})
 	}
-	return h.Temperature, g.meta(ctx, w, map[string]any{when: h})
+	return -1, nil // most sources tell nothing
 }
 
 func (g *imaging) meta(ctx context.Context, w *vault.Writer, facts map[string]any) error {
@@ -330,6 +364,9 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 	case rescue.SourceChanged:
 		e.Code, e.Why = ui.Refused, "the disk is not the one that was opened: another size, or other data"
 		e.Hint = "look at the disk and its cable, power-cycle it; then " + g.again()
+		if g.ident.Kind == blockdev.File {
+			e.Why, e.Hint = errFileChanged.Error(), "end what writes to it; then "+g.again()+" --again"
+		}
 	case rescue.SourceGone:
 		e.Why = "the disk is gone"
 		e.Hint = "plug it in again; then " + g.again()
@@ -345,7 +382,18 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 	return e
 }
 
-// again is the command that goes on with this image.
+// again is the command that goes on with this image, in its vault, and reads no more of
+// the source than this run was allowed to.
 func (g *imaging) again() string {
-	return fmt.Sprintf("salvor image %s --case %s", shellQuote(g.ident.Path), g.no)
+	s := fmt.Sprintf("salvor image %s --case %s", shellQuote(g.ident.Path), g.no)
+	if g.from.vault != "" {
+		s += " --vault " + shellQuote(g.from.vault)
+	}
+	if g.from.mapFile != "" {
+		s += " --map " + shellQuote(g.from.mapFile)
+	}
+	if g.plan.used() {
+		s += " --only used"
+	}
+	return s
 }

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/rescue"
+	"salvor/rescue/blockdev"
+	"salvor/rescue/blockdev/faulty/fusedisk"
+)
+
+// dead is a disk of which no sector can be read.
+type dead struct{ bytes int64 }
+
+func (d dead) Size() int64 { return d.bytes }
+
+func (dead) ReadAt(context.Context, []byte, int64) (int, error) { return 0, syscall.EIO }
+
+// TestADiskThatGivesNothingIsLeftAlone images a dead disk that answers all the same:
+// one that is back at once, and never brings anything, is not asked for ever.
+func TestADiskThatGivesNothingIsLeftAlone(t *testing.T) {
+	needRoot(t)
+	b := newBench(t, 512)
+	mnt := filepath.Join(b.dir, "mnt")
+	if err := os.Mkdir(mnt, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := fusedisk.Mount(mnt)
+	if err != nil {
+		t.Skip("no FUSE: ", err)
+	}
+	t.Cleanup(func() {
+		if err := folder.Unmount(); err != nil {
+			t.Error(err)
+		}
+	})
+	loop := loopDevice(t, folder.Add("disk.img", dead{256 << 10}))
+	code, out := b.run("image", loop, "--customer", "An Peeters", "--purpose", "crash", "--agreed", "--keep", "9d")
+	if code != ui.Absent || !strings.Contains(out, "nothing of that is counted as bad") {
+		t.Errorf("exit status %d\n%s", code, out)
+	}
+	if back := strings.Count(out, "the disk is back"); back != barrenRuns-1 {
+		t.Errorf("the disk was taken back %d times\n%s", back, out)
+	}
+	if out := b.must("map", "T1-2026-0001"); !strings.Contains(out, "bad                        0 B") {
+		t.Errorf("sectors were called bad:\n%s", out)
+	}
+}
+
+// TestAFileThatChangedWhileItWasReadIsNotSealed: half of its image would be of before.
+func TestAFileThatChangedWhileItWasReadIsNotSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source, ident, err := blockdev.Open(path, blockdev.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	g := &imaging{ident: ident}
+	if g.print, err = g.fingerprint(); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.unchanged(rescue.Outcome{}).Stop; got != rescue.Finished {
+		t.Errorf("the same file: %v", got)
+	}
+	if err := os.Truncate(path, 8192); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.unchanged(rescue.Outcome{}).Stop; got != rescue.SourceChanged {
+		t.Errorf("a file that has grown: %v", got)
+	}
+	if got := g.unchanged(rescue.Outcome{Stop: rescue.Cancelled}).Stop; got != rescue.Cancelled {
+		t.Errorf("a run that was interrupted: %v", got)
+	}
+}
