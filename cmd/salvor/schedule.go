@@ -21,11 +21,11 @@ func newSchedule(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "schedule",
 		Short:   "run the purge every night",
-		Example: "  salvor schedule print",
+		Example: "  salvor schedule print\n  salvor schedule status",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSchedulePrint(p))
+	cmd.AddCommand(newSchedulePrint(p), newScheduleStatus(p))
 	return cmd
 }
 

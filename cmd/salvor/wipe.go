@@ -95,7 +95,7 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 		return usage("wipe", "--sanitize: block, crypto or overwrite, and not beside --no-sanitize", "")
 	}
 	plan.Sanitize = action
-	op, err := s.operator(ctx, custody.TypeMediumDestroyed)
+	op, err := s.operator(ctx, custody.TypeMediumEraseStarted)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,11 @@ func (w *wiping) finish(ctx context.Context, job *device.Job, evidence device.Ev
 	case device.NotAssured:
 		return &ui.Error{Code: ui.Incomplete, What: "wipe", Why: "it is not assured that everything is gone", Hint: "the reasons stand above; destroy the disk where it matters"}
 	}
-	return &ui.Error{Code: ui.VerifyFailed, What: "wipe", Why: "not every byte was overwritten and read back", Hint: "destroy the disk, and record how and before whom"}
+	hint := "destroy the disk"
+	if w.c != "" {
+		hint += ", and record it: salvor destroyed " + w.ref() + " --method … --witness …"
+	}
+	return &ui.Error{Code: ui.VerifyFailed, What: "wipe", Why: "not every byte was overwritten and read back", Hint: hint}
 }
 
 // sign writes, signs and stores the statement.
