@@ -88,7 +88,7 @@ func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
 	}
 	g.reading = g.now()
 	t := g.newTriage()
-	defer t.Close()
+	defer func() { _ = t.Close() }() // what it leaves behind nobody can read
 	warmth, err := g.health(ctx, w, "health_before")
 	if err != nil {
 		return g.targetFailed(errors.Join(err, w.Pause(ctx), acks.finish(w.Acked())))

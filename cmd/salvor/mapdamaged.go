@@ -77,7 +77,7 @@ func (s *station) damagedOf(ctx context.Context, no custody.CaseNo) (map[string]
 	}
 	lists := make(map[string]string)
 	for _, e := range events {
-		image := ""
+		var image string
 		switch p := e.Pub.(type) {
 		case custody.ImagePaused:
 			image = p.Image
