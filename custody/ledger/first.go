@@ -92,8 +92,8 @@ func VaultsOf(c custody.Case) []string {
 	return slices.Compact(slices.DeleteFunc(vaults, func(v string) bool { return v == "" }))
 }
 
-// Unacknowledged returns the holds and shortened deadlines of this station that
-// are not yet in the journal of every vault that holds a copy of their case.
+// Unacknowledged returns the holds and shortened deadlines of this station, by a
+// confirmation too, that are not yet in the journal of every vault that holds a copy of their case.
 func (l *Ledger) Unacknowledged(ctx context.Context) ([]UnpublishedError, error) {
 	list, err := l.unacknowledged(ctx)
 	if err != nil {
@@ -115,8 +115,8 @@ func (l *Ledger) unacknowledged(ctx context.Context) ([]UnpublishedError, error)
 	}
 	// Only cases with a copy are in question, and those are few.
 	events, err := queryEvents(ctx, l.db, `SELECT `+eventColumns+` FROM cases CROSS JOIN events ON events.case_no = cases.no
-		WHERE cases.copies > 0 AND events.station = ? AND events.type IN (?, ?) ORDER BY events.n`,
-		l.station.Name(), string(custody.TypeHoldAdded), string(custody.TypeDeadlineShortened))
+		WHERE cases.copies > 0 AND events.station = ? AND events.type IN (?, ?, ?) ORDER BY events.n`,
+		l.station.Name(), string(custody.TypeHoldAdded), string(custody.TypeDeadlineShortened), string(custody.TypeCustomerConfirmed))
 	if err != nil {
 		return nil, err
 	}
