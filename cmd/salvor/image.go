@@ -52,7 +52,7 @@ The source is only ever read. A disk that is mounted or in use is refused.`,
 	o.customer.add(cmd)
 	f := cmd.Flags()
 	o.plan.add(f)
-	f.StringVar(&o.caseNo, "case", "", "image into this case instead of a new one")
+	f.StringVar(&o.caseNo, "case", "", "image into this case, or CASE/ITEM, instead of a new one")
 	f.StringVar(&o.vault, "vault", "", "name of the vault (default: the configured or the only one)")
 	f.StringVar(&o.mapFile, "map", "", "map file of GNU ddrescue beside an image file: only what it rescued is taken")
 	f.BoolVar(&o.compress, "compress", false, "compress what gets smaller; slower, and the sizes of records tell something of the content")

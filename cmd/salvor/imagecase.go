@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,17 +77,11 @@ func (g *imaging) loadImage(ctx context.Context) error {
 
 // inCase continues the unfinished image of this source in a case, or begins another.
 func (g *imaging) inCase(ctx context.Context, o imageOptions) error {
-	var err error
-	if g.no, err = custody.ParseCaseNo(o.caseNo); err != nil {
-		return usage("image", "--case: not a case number", "salvor cases")
-	}
-	c, err := g.ledger.Case(ctx, g.no)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return &ui.Error{Code: ui.NotFound, What: "case " + o.caseNo, Why: "not in this station's ledger", Hint: "salvor cases", Err: err}
-	}
+	c, item, err := g.caseOf(ctx, o.caseNo)
 	if err != nil {
 		return err
 	}
+	g.no, g.item = c.No, item
 	found, err := g.continues(ctx, c, o.again)
 	if err != nil || found {
 		return err
@@ -305,11 +298,44 @@ func (g *imaging) begin(ctx context.Context, no custody.CaseNo, c custody.Case, 
 		return nil, err
 	}
 	for _, i := range c.Images {
-		if g.sameSource(i, private[i.Ref]) {
+		if g.sameSource(i, private[i.Ref]) && (g.item == "" || g.item == i.Item) {
 			return g.entries(no, c.NextImage(), i.Item, false, deadline, created), nil
 		}
 	}
+	item, err := g.itemAtDesk(c, private)
+	if err != nil {
+		return nil, err
+	}
+	if item != "" {
+		return g.entries(no, c.NextImage(), item, false, deadline, created), nil
+	}
 	return g.entries(no, c.NextImage(), fmt.Sprint(len(c.Items)+1), true, deadline, created), nil
+}
+
+// itemAtDesk finds the item of the intake that the source is: the one that was named,
+// the one with its serial number, or the only one without an image whose serial number
+// nobody took down. "" is none of them: it was not handed in at the desk.
+func (g *imaging) itemAtDesk(c custody.Case, private map[custody.Ref]map[string]string) (string, error) {
+	var open []custody.Item
+	for _, i := range c.Items {
+		serial := private[i.Ref][custody.FieldSerial]
+		switch {
+		case g.item == i.Item && i.Ended():
+			return "", refuse(fmt.Sprintf("case %s/%s", c.No, i.Item), "the item is not in the shop any more", "salvor show "+string(c.No))
+		case g.item == i.Item, g.item == "" && serial != "" && serial == g.ident.Serial && !i.Ended():
+			return i.Item, nil
+		case i.Ended() || serial != "" || slices.ContainsFunc(c.Images, func(x custody.Image) bool { return x.Item == i.Item }):
+		default:
+			open = append(open, i)
+		}
+	}
+	switch len(open) {
+	case 0:
+		return "", nil
+	case 1:
+		return open[0].Item, nil
+	}
+	return "", usage("case "+string(c.No), fmt.Sprintf("the disk may be one of %d items", len(open)), fmt.Sprintf("name it: --case %s/%s", c.No, open[0].Item))
 }
 
 // entries are the events that begin an image. Image and deadline of a new case are of

@@ -27,6 +27,7 @@ type imaging struct {
 	source rescue.Source // disk, or what a map file allows of it
 	ident  blockdev.Identity
 	no     custody.CaseNo
+	item   string // number of the item that was named; "" when none was
 	image  custody.Image
 	began  time.Time
 	print  string // fingerprint of a source that has no serial number, or has a map
