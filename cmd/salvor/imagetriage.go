@@ -91,12 +91,13 @@ func (g *imaging) conclude(ctx context.Context, t *triage.Triage, m *mapfile.Map
 	if err := t.Err(); err != nil {
 		g.term.Warn("the file systems were not looked at: %v", err)
 	}
-	if !finished || ctx.Err() != nil {
-		return nil
+	if finished && ctx.Err() == nil && t.Finish(ctx, m) == nil {
+		return g.reportDamage(ctx, t, m, w)
 	}
-	if t.Finish(ctx, m) != nil {
-		return nil // interrupted: the next run concludes
-	}
+	return nil // interrupted: the next run concludes
+}
+
+func (g *imaging) reportDamage(ctx context.Context, t *triage.Triage, m *mapfile.Map, w *vault.Writer) error {
 	for _, path := range t.NotFound() {
 		g.term.Warn("--first %s: no file or folder of that name was found", path)
 	}
