@@ -59,6 +59,11 @@ for group in "$@"; do
 	bench)
 		need age age
 		need ddrescue gddrescue
+		if [ "$(id -u)" = 0 ]; then
+			need nwipe nwipe
+			need losetup mount
+			need fusermount3 fuse3
+		fi
 		;;
 	*)
 		echo "setup: unknown group: $group" >&2
