@@ -142,16 +142,34 @@ func (f shopFacts) dueCase(ctx context.Context, p *report.DuePaper, c custody.Ca
 	if c.Opened.IsZero() || !c.Keep.From(c.Opened, f.config.Shop.Zone()).After(policy.Keep.From(c.Opened, f.config.Shop.Zone())) {
 		return row, nil
 	}
-	facts, err := f.newCustodyFacts(ctx, c)
+	var err error
+	row.Longer, err = f.longer(ctx, c.No)
+	return row, err
+}
+
+// longer is why a case is kept longer than usual. It reads the one private part that it
+// needs: there may be many such cases.
+func (f shopFacts) longer(ctx context.Context, no custody.CaseNo) (why report.Personal, err error) {
+	events, err := f.ledger.Events(ctx, no)
 	if err != nil {
-		return row, err
+		return why, err
 	}
-	for _, e := range facts.events {
-		if e.Type() == custody.TypeDeadlineSet {
-			row.Longer = facts.field(e.Ref(), custody.FieldReason)
+	var set custody.Ref
+	erased := make(map[custody.Ref]time.Time)
+	for _, e := range events {
+		switch p := e.Pub.(type) {
+		case custody.DeadlineSet:
+			set = e.Ref()
+		case custody.PrivateErased:
+			for _, ref := range p.Events {
+				erased[ref] = e.TS.Time
+			}
 		}
 	}
-	return row, nil
+	if at, gone := erased[set]; gone {
+		return report.Erased(at), nil
+	}
+	return f.private(ctx, set, custody.FieldReason)
 }
 
 // reviewAhead is how long before its day the review of a hold stands on the overview,

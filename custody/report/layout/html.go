@@ -10,7 +10,7 @@ import (
 // style is the one style sheet. The fonts are those whose letters are as wide as the
 // PDF's; nothing is loaded from anywhere. The foot is the foot of a table around the
 // paper, which browsers print on every page.
-const style = `@page{size:A4;margin:11mm 15mm 12mm;@bottom-right{content:counter(page) " / " counter(pages);font:7pt "Liberation Sans",Arial,Helvetica,sans-serif}}
+const style = `@page{size:A4;margin:11mm 15mm 14mm;@bottom-right{content:counter(page) " / " counter(pages);font:7pt "Liberation Sans",Arial,Helvetica,sans-serif}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:180mm;color:#000;background:#fff;font:9pt/1.25 "Liberation Sans",Arial,Helvetica,sans-serif;overflow-wrap:break-word}
 @media screen{body{padding:12mm 0}}
