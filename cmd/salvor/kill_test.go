@@ -305,6 +305,9 @@ func (b *bench) keyFile() string {
 // left names a file of an image that is still in the vault; "" when there is none.
 func (b *bench) left() (name string) {
 	_ = filepath.WalkDir(b.vault, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".salvor" { // the journal stays
+			return filepath.SkipDir
+		}
 		if err == nil && d.Type().IsRegular() && d.Name() != "salvor-vault.json" {
 			name = path
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -98,10 +99,13 @@ func (s *station) backupPlace(ctx context.Context, dir string) (custody.BackupPl
 		return "", err
 	}
 	var there, here unix.Stat_t
+	if err := errors.Join(unix.Stat(dir, &there), unix.Stat(s.dir, &here)); err != nil {
+		return "", fmt.Errorf("--to: %w", err)
+	}
 	switch {
 	case where != "":
 		return custody.BackupVault, nil
-	case errors.Join(unix.Stat(dir, &there), unix.Stat(s.dir, &here)) != nil || there.Dev != here.Dev:
+	case there.Dev != here.Dev:
 		return custody.BackupRemovable, nil
 	}
 	return custody.BackupLocal, nil

@@ -84,7 +84,7 @@ func (s *station) addOperatorKey(ctx context.Context, file, fingerprint string) 
 			return err
 		}
 	}
-	if err := s.tryKey(ctx, key, file); err != nil {
+	if err := s.tryKey(ctx, key); err != nil {
 		return err
 	}
 	if known && file == "" {
@@ -139,7 +139,7 @@ func (s *station) agentKey(ctx context.Context, fingerprint string) (ssh.PublicK
 }
 
 // tryKey has a key sign once before anything depends on it.
-func (s *station) tryKey(ctx context.Context, key *opkey.Key, file string) error {
+func (s *station) tryKey(ctx context.Context, key *opkey.Key) error {
 	k := custody.OperatorKey{Key: key.ID(), Verifier: key.String()}
 	signer, err := s.signer(ctx, []custody.OperatorKey{k})
 	if err != nil {

@@ -130,7 +130,7 @@ has come, with a signed attest of what was proved.`,
 	}
 	add("setup", newInit(p), newKey(p), newVault(p), newOperator(p), newStation(p), newProcessor(p), newPolicy(p))
 	add("bench", newDevices(p), newIntake(p), newImage(p), newMap(p), newLabel(p), newVerify(p), newRestore(p), newWipe(p), newReverify(p))
-	add("bench", newAgree(p), newCustody(p), newReturn(p), newConfirm(p), newCorrect(p), newDestroyed(p), newErased(p), newClose(p))
+	add("bench", newAgree(p), newCustody(p), newReturn(p), newConfirm(p), newCorrect(p), newDestroyed(p), newErased(p), newClose(p), newForget(p))
 	add("keep", newCases(p), newShow(p), newDue(p), newDeadline(p), newHold(p), newValidate(p), newPurge(p), newSchedule(p))
 	add("record", newReport(p), newAudit(p), newSync(p), newLedger(p), newRequest(p), newIncident(p))
 	root.AddCommand(newVersion(p))

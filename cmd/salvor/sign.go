@@ -64,7 +64,7 @@ func (s *station) signer(ctx context.Context, keys []custody.OperatorKey) (note.
 	if agent != nil {
 		s.atEnd = append(s.atEnd, func() { _ = agent.Close() })
 	}
-	var files []*opkey.File
+	var file *opkey.File
 	for _, k := range keys {
 		key, err := opkey.Parse(k.Verifier)
 		if err != nil {
@@ -78,22 +78,22 @@ func (s *station) signer(ctx context.Context, keys []custody.OperatorKey) (note.
 			failed = err
 		}
 		path, err := os.ReadFile(filepath.Join(s.dir, pathsDir, k.Key))
-		if err == nil {
-			files = append(files, opkey.NewFile(key, string(path), s.askOnce(ctx, string(path)), s.now))
+		if err == nil && file == nil {
+			file = opkey.NewFile(key, string(path), s.askOnce(ctx, string(path)), s.now)
 		}
 	}
-	for _, f := range files {
-		// Asked now: while an event is being written everybody else waits.
-		if agent == nil {
-			_, err := f.Sign([]byte("unlocked\n"))
-			return f, err
-		}
-		if failed = f.Share(agent); failed != nil {
-			return nil, failed
-		}
-		return agent.Signer(f.Key)
+	if file == nil {
+		return nil, failed
 	}
-	return nil, failed
+	// Asked now: while an event is being written everybody else waits.
+	if agent == nil {
+		_, err := file.Sign([]byte("unlocked\n"))
+		return file, err
+	}
+	if err := file.Share(agent); err != nil {
+		return nil, err
+	}
+	return agent.Signer(file.Key)
 }
 
 // askOnce asks for the passphrase of a key file, once in a command: nobody may be
