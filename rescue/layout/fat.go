@@ -2,6 +2,7 @@ package layout
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -244,7 +245,7 @@ func (f *fat) walk(yield func(*File) bool) (lost Lost) {
 			lost.Records++
 		}
 		size := placed(pieces, 1<<62)
-		if !yield(&File{Path: folder, Size: size, Valid: size, Pieces: pieces, Dir: true}) {
+		if !yield(&File{Path: folder, Size: size, Valid: size, Pieces: slices.Clone(pieces), Dir: true}) { // yield may change them
 			return lost
 		}
 		more := true

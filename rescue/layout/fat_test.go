@@ -193,3 +193,35 @@ func TestExFATAgreesWithItsOwnTools(t *testing.T) {
 		})
 	}
 }
+
+// TestFATInAPartitionListsItsFiles: whoever is given a folder turns its places into
+// places on the disk, and the walk still has to read it.
+func TestFATInAPartitionListsItsFiles(t *testing.T) {
+	need(t, "dosfstools", "mkfs.fat")
+	need(t, "mtools", "mcopy")
+	for bits, cluster := range map[string]string{"16": "4", "32": "1"} {
+		path, dir := blank(t, 40), t.TempDir()
+		run(t, "mkfs.fat", "-F", bits, "-s", cluster, path)
+		plant(t, dir, 4, 2)
+		for _, top := range []string{"Users", "Windows"} {
+			run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, top), "::/"+top)
+		}
+		const start = 1 << 20
+		disk := append(make([]byte, start), load(t, path)...)
+		entry := disk[446:]
+		entry[4] = 0x0C
+		binary.LittleEndian.PutUint32(entry[8:], start/512)
+		binary.LittleEndian.PutUint32(entry[12:], uint32(len(disk)-start)/512)
+		disk[510], disk[511] = 0x55, 0xAA
+		v := holed(disk)
+		l := scanned(t, v, Options{})
+		if len(l.Volumes) != 1 || l.Volumes[0].First != start {
+			t.Fatalf("volumes: %s", summary(l))
+		}
+		got, lost := listing(t, v, l, 0)
+		if lost != (Lost{}) {
+			t.Errorf("FAT%s: lost %+v", bits, lost)
+		}
+		sameFiles(t, got, fatRead(t, path))
+	}
+}
