@@ -27,6 +27,7 @@ const patience = 4 * time.Second
 // An exchange is what one command has to do with the journals.
 type exchange struct {
 	*station
+	patience time.Duration
 	met      chan met
 	asking   map[string]custody.Vault // who has not answered yet
 	away     map[string]bool          // said once
@@ -42,7 +43,7 @@ type met struct {
 
 // exchanged runs a command between the two halves of its exchange.
 func (s *station) exchanged(ctx context.Context, do func() error) error {
-	x := &exchange{station: s, asking: make(map[string]custody.Vault), away: make(map[string]bool)}
+	x := &exchange{station: s, patience: patience, asking: make(map[string]custody.Vault), away: make(map[string]bool)}
 	vaults, err := s.reachable(ctx)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (x *exchange) ask(ctx context.Context, vaults []custody.Vault, about func(c
 		x.asking[v.Vault] = v
 		go func() { x.met <- met{v, about(ctx, l, v.Vault)} }()
 	}
-	timeout := time.After(patience)
+	timeout := time.After(x.patience)
 	for range vaults {
 		select {
 		case m := <-x.met:
