@@ -299,9 +299,10 @@ func TestVanishedSourceLeavesTheRestUntried(t *testing.T) {
 				if err != nil || out.Stop != tc.stop || out.Err == nil {
 					t.Fatalf("%+v, %v", out, err)
 				}
-				// The last MiB was read before: tables lie there.
-				if got, want := out.Rescued, int64((20_480+2048)*512); got != want || out.Untried != out.Bytes-want {
-					t.Errorf("%d bytes rescued, want %d; %d untried", got, want, out.Untried)
+				// The last MiB was read before: tables lie there. Of the reads that were under way
+				// together with the one that failed, the disk answers the others or not.
+				if got, most := out.Rescued, int64((20_480+2048)*512); got > most || got < most-1<<20 || out.Untried != out.Bytes-got {
+					t.Errorf("%d bytes rescued, want %d; %d untried", got, most, out.Untried)
 				}
 				sink.verify(t, d.Info(), m)
 			})

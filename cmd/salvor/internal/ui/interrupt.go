@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WithInterrupt returns a context that the first Ctrl-C (or SIGTERM, or the loss of
-// the terminal, SIGHUP) cancels with the cause [ErrInterrupted], so that the work can
+// WithInterrupt returns a context that the first Ctrl-C (or Ctrl-\, or SIGTERM, or the
+// loss of the terminal, SIGHUP) cancels with the cause [ErrInterrupted], so that the work can
 // stop cleanly. The second leaves the program at once with [Interrupted]. stop gives
 // the signals back and must be called.
 //
 // A signal that was ignored when the program started (nohup) stays ignored.
 func WithInterrupt(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
 	var heed []os.Signal
-	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
 		if !signal.Ignored(s) {
 			heed = append(heed, s)
 		}

@@ -129,8 +129,10 @@ func (tb *Table) widths(rows [][]string) []int {
 	return widths
 }
 
-// cut shortens s to n runes, the last of them an ellipsis.
+// cut shortens s to n runes, the last of them an ellipsis; of a terminal that is too
+// narrow for anything, one is left.
 func cut(s string, n int) string {
+	n = max(n, 1)
 	if utf8.RuneCountInString(s) <= n {
 		return s
 	}
