@@ -261,7 +261,7 @@ func newCases(p *program) *cobra.Command {
 "!" stands before what is late. No name and no contact data is shown here.`,
 		Example: `  salvor cases
   salvor cases --mine
-  salvor cases --state held --sort deadline
+  salvor cases --which held --sort deadline
   salvor cases --all --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -49,7 +49,7 @@ func (g *imaging) appendSeal(ctx context.Context, seal vault.Seal) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageSealed{
+	_, err = g.happened(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageSealed{
 		Image: g.image.Name, Root: custody.Hash(seal.Root), Records: seal.Records, Segments: int64(seal.Segments),
 		Stored: seal.Stored, Rescued: seal.Rescued, Bad: seal.Bad, Seconds: seconds, NoFlush: seal.NoFlush,
 		Used: g.plan.used() && seal.Rescued < g.image.Bytes,
@@ -91,7 +91,7 @@ func (g *imaging) check(ctx context.Context, level string) (vault.Verified, erro
 	if err != nil && !errors.Is(err, vault.ErrCorrupt) && !errors.Is(err, vault.ErrSignature) {
 		return v, err // no answer about the image: the vault is away
 	}
-	_, recordErr := g.ledger.Append(context.WithoutCancel(ctx), g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageVerified{
+	_, recordErr := g.happened(context.WithoutCancel(ctx), g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageVerified{
 		Image: g.image.Name, Level: custody.VerifyLevel(level), OK: err == nil, Records: v.Records, Bytes: v.Bytes,
 	}})
 	return v, errors.Join(err, recordErr)

@@ -119,7 +119,7 @@ func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
 	pauseErr := w.Pause(save)
 	ackErr := acks.finish(w.Acked())
 	why := stopReason(out.Stop, runErr, pauseErr)
-	_, err = g.ledger.Append(save, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImagePaused{
+	_, err = g.happened(save, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImagePaused{
 		Image: g.image.Name, Rescued: w.Acked().Bytes, Bad: out.Bad, Untried: g.image.Bytes - w.Acked().Bytes - min(out.Bad, g.image.Bytes-w.Acked().Bytes), Why: why,
 	}, Private: g.damaged.fields()})
 	if err := errors.Join(runErr, pauseErr, ackErr, err); err != nil {

@@ -173,7 +173,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	if err != nil {
 		abs = path
 	}
-	if _, err := s.ledger.Append(context.WithoutCancel(ctx), op.ID, ledger.Entry{
+	if _, err := s.happened(context.WithoutCancel(ctx), op.ID, ledger.Entry{
 		Case: c.No, Item: i.Item, Pub: custody.DataRestored{Image: i.Name, Target: t.kind, Bytes: r.Size(), Unread: bad.bytes()},
 		Private: map[string]string{custody.FieldReason: o.reason, custody.FieldTarget: abs},
 	}); err != nil {

@@ -139,7 +139,7 @@ func (s *station) verifyImage(ctx context.Context, c custody.Case, i custody.Ima
 	if err == nil && level == custody.VerifyDeep {
 		private[custody.FieldSHA256] = hex.EncodeToString(content.SHA256[:])
 	}
-	_, recordErr := s.ledger.Append(context.WithoutCancel(ctx), s.operatorOrStation(ctx), ledger.Entry{
+	_, recordErr := s.happened(context.WithoutCancel(ctx), s.operatorOrStation(ctx), ledger.Entry{
 		Case: c.No, Item: i.Item, Private: private,
 		Pub: custody.ImageVerified{Image: i.Name, Level: level, OK: err == nil, Records: result.Records, Bytes: result.Bytes},
 	})

@@ -184,8 +184,8 @@ const (
 	stateNotArrived = "not arrived"
 )
 
-// stateWords are what --state takes.
-var stateWords = choice{"--state", "in which state", []ui.Option{
+// stateWords are what --which takes.
+var stateWords = choice{"--which", "in which state", []ui.Option{
 	{Value: "new", Text: "no image yet"},
 	{Value: "reading", Text: "being imaged, or interrupted"},
 	{Value: "failed", Text: "the imaging failed"},

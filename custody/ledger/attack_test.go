@@ -85,6 +85,14 @@ func TestTamperedJournalIsRefusedAndNamed(t *testing.T) {
 			s.v.mem.Remove(f)
 			return s.v.eventFile(t, "T1", s.from+2)
 		}, ErrGap},
+		"all of a station deleted": {func(t *testing.T, s scene) string {
+			for _, name := range s.v.mem.Names() {
+				if strings.HasPrefix(name, "journal/T1/") {
+					s.v.mem.Remove(name)
+				}
+			}
+			return journal.CheckpointName("T1")
+		}, ErrRollback},
 		"tail cut": {func(t *testing.T, s scene) string {
 			s.v.mem.Remove(s.v.eventFile(t, "T1", s.from+3))
 			return journal.CheckpointName("T1")

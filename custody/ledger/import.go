@@ -64,6 +64,11 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 		return err
 	}
 	result.Refusals = append(result.Refusals, refusals...)
+	// A station of which events were seen here, and whose folder is gone, is missed: what
+	// it published since may be a hold.
+	if names, err = l.withSeen(ctx, j.Vault(), names); err != nil {
+		return err
+	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == l.station.Name() && !own })
 	// One station's events may enrol the next, so whoever is not known yet is
 	// asked again.
@@ -617,6 +622,21 @@ func seen(ctx context.Context, q queryer, vault, station string) (int64, error) 
 		return 0, nil
 	}
 	return size, sqlError(err)
+}
+
+// withSeen adds to the stations of a journal those that were seen there before.
+func (l *Ledger) withSeen(ctx context.Context, vault string, names []string) ([]string, error) {
+	err := each(ctx, l.db, func(scan func(...any) error) error {
+		var name string
+		if err := scan(&name); err != nil {
+			return sqlError(err)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		return nil
+	}, `SELECT station FROM seen WHERE vault = ? AND size > 0 ORDER BY station`, vault)
+	return names, err
 }
 
 func saveSeen(ctx context.Context, tx queryer, vault, station string, size int64) error {
