@@ -160,6 +160,9 @@ func keyFates(e erasing, evidence wipe.Evidence, class wipe.Class) []report.KeyC
 
 func storages(evidence wipe.Evidence) []report.Storage {
 	image, keys := storage("image", evidence.Vault), storage("keys", evidence.Keystore)
+	if evidence.Keystore.FS == "" { // there was no directory of keys to look at
+		return []report.Storage{image}
+	}
 	both := image
 	both.Holds = keys.Holds
 	if fmt.Sprint(both) == fmt.Sprint(keys) {

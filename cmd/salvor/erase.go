@@ -53,7 +53,9 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	begun := e.job != nil
 	if !begun {
 		e.job, err = wipe.Plan(ctx, target, rand.Reader)
-		if errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 {
+		// What another station has begun to erase was there.
+		erasing := e.image.State == custody.ImageIsErasing && e.image.EraseFailed != custody.StepPlanned
+		if errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 && !erasing {
 			return r.neverBegun(ctx, e)
 		}
 		if err != nil {

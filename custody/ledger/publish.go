@@ -139,6 +139,11 @@ func (l *Ledger) publish(ctx context.Context, j *journal.Journal, result *SyncRe
 	if err != nil {
 		return err
 	}
+	if there.Size < before.size {
+		// An old copy of the journal was put back, with its old private parts: those that
+		// were erased since, and those sealed to fewer.
+		before.recipients, before.erased = "", 0
+	}
 	to, err := l.recipients(ctx)
 	if err != nil {
 		return err
