@@ -34,6 +34,9 @@ func (s *station) intakePaper(ctx context.Context, c custody.Case, o reportOptio
 	}
 	if f.copyFor == report.CopyCustomer {
 		p.Ticket = report.Personal{}
+		if p.Code, err = s.receiptCode(ctx, c.No); err != nil {
+			return nil, err
+		}
 	}
 	p.Head, p.Foot, err = s.frame(ctx, numbered(c.No, custody.PaperIntake), f.copyFor, language)
 	return p, err

@@ -157,11 +157,14 @@ func (st Step) details(s *page) string {
 		facts = append(facts, s.say("custody.place", "place", st.Place))
 	}
 	if st.Seal != "" || st.Looked != "" {
-		look := ""
-		if st.Looked != "" {
-			look = s.code("seal.", st.Looked)
+		var seal []string
+		if st.Seal != "" {
+			seal = append(seal, plain(st.Seal))
 		}
-		facts = append(facts, s.say("custody.seal", "seal", strings.TrimLeft(plain(st.Seal)+", "+look, ", ")))
+		if st.Looked != "" {
+			seal = append(seal, s.code("seal.", st.Looked))
+		}
+		facts = append(facts, s.say("custody.seal", "seal", strings.Join(seal, ", ")))
 	}
 	facts = append(facts, plain(st.Detail))
 	if st.Bytes > 0 {

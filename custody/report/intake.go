@@ -23,16 +23,17 @@ type IntakePaper struct {
 	Proxy    bool               `json:"proxy"`              // brought by somebody else than the owner
 	ProxyFor Personal           `json:"proxy_name,omitzero"`
 	Items    []Item             `json:"items"`
-	Wanted   Personal           `json:"wanted,omitzero"`   // what to rescue
-	Excluded Personal           `json:"excluded,omitzero"` // what not to look at
-	Special  []custody.Category `json:"special,omitempty"` // none: the customer named none
-	Allowed  []custody.Action   `json:"allowed,omitempty"` // none: imaging only
-	End      custody.EndChoice  `json:"end,omitempty"`     // "": not asked
-	Deadline time.Time          `json:"deadline,omitzero"` // erase no later than; zero: none set yet
-	Keep     string             `json:"keep,omitempty"`    // the period as it was asked for: "90d"
-	Agreed   time.Time          `json:"agreed,omitzero"`   // zero: the agreement is given with this paper
-	Notice   string             `json:"notice,omitempty"`  // version of the notice he was given
-	Received string             `json:"received_by"`       // name of the operator, or his id
+	Wanted   Personal           `json:"wanted,omitzero"`        // what to rescue
+	Excluded Personal           `json:"excluded,omitzero"`      // what not to look at
+	Special  []custody.Category `json:"special,omitempty"`      // none: the customer named none
+	Allowed  []custody.Action   `json:"allowed,omitempty"`      // none: imaging only
+	End      custody.EndChoice  `json:"end,omitempty"`          // "": not asked
+	Deadline time.Time          `json:"deadline,omitzero"`      // erase no later than; zero: none set yet
+	Keep     string             `json:"keep,omitempty"`         // the period as it was asked for: "90d"
+	Agreed   time.Time          `json:"agreed,omitzero"`        // zero: the agreement is given with this paper
+	Notice   string             `json:"notice,omitempty"`       // version of the notice he was given
+	Received string             `json:"received_by"`            // name of the operator, or his id
+	Code     string             `json:"receipt_code,omitempty"` // what the receipt proves itself with; on the customer's copy alone
 
 	Foot Foot `json:"foot"`
 }

@@ -142,6 +142,9 @@ func (p IntakePaper) receipt(s *page) {
 	}
 	inner.field(s.say("custody.items"), strings.Join(things, "; "))
 	inner.field(s.say("coc.received_by"), plain(p.Received))
+	if p.Code != "" {
+		inner.field(s.say("intake.code"), plain(p.Code))
+	}
 	inner.para(s.say("intake.bring"))
 	s.add(layout.Receipt{Cut: s.say("intake.cut"), Blocks: inner.blocks, QR: labelPrefix + plain(p.Case)})
 }

@@ -37,6 +37,10 @@ func mapPicture() *report.MapPicture {
 }
 
 func intakePaper(l custody.Language, c report.CopyFor) report.IntakePaper {
+	code := ""
+	if c == report.CopyCustomer {
+		code = "7Q4M-2ZXD"
+	}
 	return report.IntakePaper{
 		Head: headFor(l, c), Case: "B1-2026-0042", Opened: day(0, 8, 5),
 		Customer: report.Customer{
@@ -54,7 +58,7 @@ func intakePaper(l custody.Language, c report.CopyFor) report.IntakePaper {
 		},
 		Wanted: report.Said("photos of 2019 to 2026, the accounts"), Excluded: report.Said("folder “Patients”"),
 		Special: []custody.Category{custody.CategoryHealth}, Allowed: []custody.Action{custody.ActionImage, custody.ActionList},
-		End: custody.EndBoth, Deadline: day(90, 8, 0), Keep: "90d", Notice: "2026-01", Received: "An Peeters", Foot: foot(),
+		End: custody.EndBoth, Deadline: day(90, 8, 0), Keep: "90d", Notice: "2026-01", Received: "An Peeters", Code: code, Foot: foot(),
 	}
 }
 
