@@ -58,6 +58,7 @@ func newIncident(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "incident",
 		Short: "what went wrong with customers' data, and who is told by when",
+		Long:  "Keeps the register of incidents, with the hours in which the authority and the persons are told.",
 		Example: `  salvor incident open lost --facts "a stick is gone" --case T1-2026-0001
   salvor incident assess i-3f9a12bc --risk none
   salvor incident list`,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -195,10 +196,18 @@ func (s *station) guide(ctx context.Context) error {
 		{"add the first operator now", "salvor operator add", s.guideOperator},
 		{"add the first vault now", "salvor vault add", s.guideVault},
 	}
-	for _, step := range steps {
+	// A guide that ends early is not repeated: init refuses a station that is there.
+	left := func(i int, err error) error {
+		var rest []string
+		for _, step := range steps[i:] {
+			rest = append(rest, step.later)
+		}
+		return &ui.Error{Code: ui.ExitCode(explain(err)), What: "init", Why: "cut off; the station is set up, with what was said to be added", Hint: "go on with " + strings.Join(rest, ", "), Err: err}
+	}
+	for i, step := range steps {
 		yes, err := s.term.YesNo(ctx, ui.Question{Text: step.question, Flag: step.later, Default: "yes"})
 		if err != nil {
-			return err
+			return left(i, err)
 		}
 		if !yes {
 			s.term.Say("later: %s", step.later)
@@ -206,12 +215,12 @@ func (s *station) guide(ctx context.Context) error {
 		}
 		for err := step.do(ctx); err != nil; err = step.do(ctx) {
 			if code := ui.ExitCode(explain(err)); code == ui.Interrupted {
-				return err
+				return left(i, err)
 			}
 			s.term.Fail(explain(err))
 			again, err := s.term.YesNo(ctx, ui.Question{Text: "try again", Flag: step.later, Default: "yes"})
 			if err != nil {
-				return err
+				return left(i, err)
 			}
 			if !again {
 				s.term.Say("later: %s", step.later)

@@ -358,7 +358,14 @@ func (s *station) intake(ctx context.Context, o intakeFlags) error {
 	fmt.Fprintln(s.term.Out, no)
 	s.term.Say("case %s is open; to be erased by %s", no, s.deadlineWords(in.deadline.Deadline.Time))
 	s.term.Say("the customer's receipt code: %s", code)
-	s.term.Say("next: salvor label %s; salvor image DISK --case %s", no, no)
+	if len(o.items.items) < 2 {
+		s.term.Say("next: salvor label %s; salvor image DISK --case %s", no, no)
+		return nil
+	}
+	for i := range o.items.items {
+		s.term.Say("next: salvor label %s/%d", no, i+1)
+	}
+	s.term.Say("next: salvor image DISK --case %s/ITEM", no)
 	return nil
 }
 

@@ -48,6 +48,7 @@ func newRequest(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "request",
 		Short: "what people ask about their data, and until when it is answered",
+		Long:  "Keeps the register of what people ask about their data, each with the month in which it is answered.",
 		Example: `  salvor request new access --case T1-2026-0001 --text "which data do you have"
   salvor request answer r-3f9a12bc --outcome granted
   salvor request list`,

@@ -21,6 +21,7 @@ func newSchedule(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "schedule",
 		Short:   "run the purge every night",
+		Long:    "Prints the timer that runs the purge of this station, and says how its last run ended.",
 		Example: "  salvor schedule print\n  salvor schedule status",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -140,6 +141,9 @@ func (s *station) purgeJob(ctx context.Context) (string, error) {
 	case 1:
 		return logins[0], nil
 	case 0:
+		if s.as != "" {
+			return "", refuse("schedule", s.as+" is no purge job of this shop", "leave out --as, or: salvor operator add nas-purge --job")
+		}
 		return "", refuse("schedule", "no purge job is an operator of this shop: a person's login must not run unattended", "salvor operator add nas-purge --job")
 	}
 	return "", usage("schedule", "the shop has more than one purge job", "name one: --as "+logins[0])
