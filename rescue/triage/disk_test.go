@@ -25,6 +25,7 @@ type disk struct {
 	data []byte
 	info rescue.Info
 	bad  map[int64]bool
+	mute bool // a read that fails brings nothing, and names no sector
 
 	mu    sync.Mutex
 	reads []span // as they were asked for
@@ -53,6 +54,9 @@ func (d *disk) ReadAt(ctx context.Context, p []byte, sector int64, _ time.Durati
 		if d.bad[s] {
 			cost = 3 * time.Second
 			res = rescue.Result{Good: s - sector, Class: rescue.Medium, Err: errBad, Fail: s, Lost: 1}
+			if d.mute {
+				res = rescue.Result{Class: rescue.Medium, Err: errBad, Fail: -1}
+			}
 			break
 		}
 	}
@@ -96,7 +100,7 @@ func (s *memory) Write(_ context.Context, first int64, p []byte, pass uint8, rel
 	}
 	for r := range s.have.Within(first, n) {
 		if r.Status == mapfile.Rescued && pass != 0 { // 0 is the executor's own, of a disk in doubt
-			s.t.Errorf("%v reaches the image twice", r)
+			s.t.Errorf("%v reaches the image twice, in pass %d", r, pass)
 		}
 	}
 	s.have.Set(first, n, mapfile.Rescued)

@@ -23,11 +23,14 @@ type Planner struct {
 	info rescue.Info
 	o    rescue.StrategyOptions
 
-	flying  []rescue.Read
-	last    rescue.Read // the newest read that was issued
-	swept   bool        // something other than metadata was issued
-	wakes   bool        // the driver can be woken
-	waiting bool
+	flying   []rescue.Read
+	last     rescue.Read // the newest read that was issued
+	swept    bool        // something other than metadata was issued
+	wakes    bool        // the driver can be woken
+	waiting  bool
+	reaching rescue.Read // under way, of what was jumped over
+	plan     []rescue.Region
+	stale    bool // the strategy has not seen what came of it
 }
 
 var errLater = errors.New("not now")
@@ -59,6 +62,7 @@ func (t *Triage) Planner(m *mapfile.Map, info rescue.Info, o rescue.StrategyOpti
 	t.mu.Unlock()
 	p.Strategy = rescue.NewStrategy(m, info, p.o)
 	if plan != nil {
+		p.plan = plan
 		p.Retier(plan)
 	}
 	return p
@@ -87,6 +91,13 @@ func (p *Planner) Next() (rescue.Read, bool) {
 		}
 		if r, ok, wait := p.recall(); ok || wait {
 			return r, ok
+		}
+		if r, ok, wait := p.reach(); ok || wait {
+			return r, ok
+		}
+		if p.stale {
+			p.stale = false
+			p.Retier(p.plan)
 		}
 		r, ok := p.Strategy.Next()
 		if ok && !p.holds(r) {
@@ -123,6 +134,12 @@ func (p *Planner) Done(r rescue.Read, res rescue.Result) []mapfile.Run {
 	if !p.t.knows() {
 		p.t.expect(r.First, min(max(res.Good, 0), r.Sectors))
 	}
+	if r == p.reaching && !res.Late {
+		p.reaching, p.stale = rescue.Read{}, true
+		if res.Class != rescue.OK {
+			p.t.failed()
+		}
+	}
 	if r.Pass == PassAgain {
 		return nil // whatever came of it, its sectors are rescued
 	}
@@ -143,6 +160,7 @@ func (p *Planner) adopt() bool {
 		p.o.First = first
 		p.Strategy = rescue.NewStrategy(p.m, p.info, p.o)
 	}
+	p.plan = plan
 	p.Retier(plan)
 	return true
 }
@@ -161,6 +179,36 @@ func (p *Planner) recall() (r rescue.Read, ok, wait bool) {
 	r = rescue.Read{First: s.first, Sectors: s.end - s.first, Pass: PassAgain, Stage: "layout", Deadline: againDeadline}
 	p.flying, p.last = append(p.flying, r), r
 	return r, true, false
+}
+
+// What of metadata that was jumped over is read by itself: so many bytes at a time, and
+// so often may it fail in a run.
+const (
+	reachMost     = 16 << 10
+	reachFailures = 40
+)
+
+// reach gives the next read of metadata that was jumped over. Like what is recalled it is
+// read one at a time.
+func (p *Planner) reach() (r rescue.Read, ok, wait bool) {
+	if len(p.flying) > 0 {
+		return r, false, p.reaching.Sectors > 0 || p.t.hasJumped()
+	}
+	for {
+		s, ok := p.t.takeJumped()
+		if !ok {
+			return r, false, false
+		}
+		for run := range p.m.Within(s.first, s.end-s.first) {
+			if run.Status != mapfile.NonTrimmed && run.Status != mapfile.NonScraped {
+				continue // it has come meanwhile
+			}
+			r = rescue.Read{First: run.First, Sectors: run.Sectors, Pass: rescue.PassMetadata, Stage: "metadata", Deadline: againDeadline}
+			p.reaching = r
+			p.issue(r)
+			return r, true, false
+		}
+	}
 }
 
 // holds reports whether a read of the strategy has to wait for a scan, which it starts

@@ -267,7 +267,7 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 		return nil, nil, false
 	}
 	t.news = false
-	t.again = t.again[:0]
+	t.again, t.jumped = t.again[:0], t.jumped[:0]
 	t.settled = true // until something is found that may yet be read
 	for _, w := range t.layout.Wanted {
 		s := t.sectors(w)
@@ -276,7 +276,10 @@ func (t *Triage) adopt(m *mapfile.Map) (plan, first []rescue.Region, ok bool) {
 			case mapfile.Rescued:
 				t.recall(r.First, r.End())
 			case mapfile.Bad:
-			default: // not tried, or jumped over
+			case mapfile.NonTrimmed, mapfile.NonScraped:
+				t.settled = false
+				t.reach(r.First, r.End())
+			default: // not tried
 				t.settled = false
 			}
 		}
@@ -319,6 +322,46 @@ func (t *Triage) recall(first, end int64) {
 		}
 		first += n
 	}
+}
+
+// reach queues metadata that was jumped over, because something beside it failed, to be
+// read by itself: without it a whole volume may stay unknown. Each piece is tried once.
+func (t *Triage) reach(first, end int64) {
+	for r := range t.reached.Within(first, end-first) {
+		if r.Status != mapfile.Rescued {
+			t.jumped = append(t.jumped, span{r.First, r.End()})
+		}
+	}
+}
+
+// hasJumped reports whether metadata that was jumped over is to be read.
+func (t *Triage) hasJumped() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.jumped) > 0 && t.err == nil && t.failures > 0
+}
+
+// takeJumped gives the next of it.
+func (t *Triage) takeJumped() (span, bool) {
+	if !t.hasJumped() {
+		return span{}, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &t.jumped[0]
+	took := span{s.first, min(s.end, s.first+max(reachMost/int64(t.info.Sector), t.info.Grain()))}
+	if s.first = took.end; s.first == s.end {
+		t.jumped = t.jumped[1:]
+	}
+	t.reached.Set(took.first, took.end-took.first, mapfile.Rescued)
+	return took, true
+}
+
+// failed counts a piece of it that could not be read.
+func (t *Triage) failed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failures--
 }
 
 // overlay gives the tiers that a scan tells, and those of an earlier run where the scan

@@ -74,10 +74,13 @@ type Triage struct {
 	keep     *mapfile.Map // goes into the scratch
 	want     *mapfile.Map // what the newest scan wanted and has not come since; nil before the first
 	recalled *mapfile.Map // was read again, or tried to
+	reached  *mapfile.Map // was jumped over, and tried by itself: Rescued
+	failures int          // of that which may yet fail
 
 	fresh   int64  // sectors that came since the newest scan, of those it wanted
 	missing int64  // sectors that it wanted
 	again   []span // sectors to be read again
+	jumped  []span // sectors that were jumped over, to be read by themselves
 	left    int64  // bytes that may be
 	guess   int64  // bytes that may yet be kept without being wanted
 
@@ -113,6 +116,7 @@ func New(info rescue.Info, o Options) *Triage {
 	t := &Triage{
 		info: info, o: o, left: max(o.Again, 0), guess: guessMost, arrived: make(chan struct{}, 1),
 		keep: mapfile.New(info.Sectors()), recalled: mapfile.New(info.Sectors()),
+		reached: mapfile.New(info.Sectors()), failures: reachFailures,
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	if k := o.Known; k != nil && k.Sectors == info.Sectors() && k.Sector == info.Sector {
