@@ -163,7 +163,7 @@ func TestPublishingCanStopAnywhere(t *testing.T) {
 	no := a.openCase(t)
 	b := a.join(t, "B2", clean.Journal)
 	for stop := 1; ; stop++ {
-		v := newVault("v1")
+		v := newVault(fmt.Sprintf("v%d", stop+1)) // another each time: what was seen in one has to stay there
 		n := 0
 		v.files.Fail = func(op, _ string) error {
 			if op == "list" || op == "read" {
