@@ -522,7 +522,7 @@ func (s *station) listIncidents(ctx context.Context, all bool) error {
 			if step.Subject == x.ID && r.next == "" {
 				r.next = shortStep(step.Code)
 				if !step.Due.IsZero() {
-					r.next += ", " + s.untilWords(step.Due)
+					r.next = s.leftWords(step.Due) + ": " + r.next // what is clipped is not the time
 					r.nextDue = custody.At(step.Due)
 				}
 			}
@@ -555,6 +555,18 @@ func (s *station) listIncidents(ctx context.Context, all bool) error {
 // sortByDue puts what runs out first on top.
 func sortByDue[T any](rows []T, due func(T) custody.Time) {
 	slices.SortStableFunc(rows, func(a, b T) int { return due(a).Compare(due(b).Time) })
+}
+
+// leftWords says in a column how long there is left.
+func (s *station) leftWords(due time.Time) string {
+	left := due.Sub(s.now())
+	switch {
+	case left < 0:
+		return "overdue"
+	case left < 96*time.Hour:
+		return ui.Duration(left) + " left"
+	}
+	return s.term.Date(due)
 }
 
 // untilWords says until when something is to be done: hours while it is close.

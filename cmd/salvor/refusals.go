@@ -45,7 +45,7 @@ func dutyVerdicts() []verdict {
 		{custody.ErrExtended, ui.Refused, "a request is prolonged once: answer it"},
 		{custody.ErrDue, ui.Refused, "salvor policy list"},
 		{custody.ErrNotAssessed, ui.Refused, "salvor incident assess ID --risk …"},
-		{custody.ErrNotNotified, ui.Refused, "salvor incident notify ID authority; or why not: --no-authority no-risk"},
+		{custody.ErrNotNotified, ui.Refused, "salvor incident notify ID authority; or why not: --no-authority no-risk --reason TEXT"},
 		{custody.ErrNotTold, ui.Refused, "salvor incident notify ID subjects; or why not: --no-subjects encrypted"},
 		{custody.ErrUnexcused, ui.Refused, `say why it was late: --delay facts --reason "…"`},
 		{custody.ErrNoStation, ui.NotFound, "salvor doctor"},

@@ -83,7 +83,11 @@ func (p HandoverPaper) data(s *page) {
 		if d.Verified {
 			checked = s.say("handover.verified")
 		}
-		t.Rows = append(t.Rows, []string{s.minute(d.Time), medium, s.number(d.Files), s.size(d.Bytes), checked, textOf(d.SHA256)})
+		files := "" // of a whole image nobody counted them
+		if d.Files > 0 {
+			files = s.number(d.Files)
+		}
+		t.Rows = append(t.Rows, []string{s.minute(d.Time), medium, files, s.size(d.Bytes), checked, textOf(d.SHA256)})
 	}
 	s.table(t, s.say("handover.data_none"))
 }
