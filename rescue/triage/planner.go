@@ -218,7 +218,7 @@ func (p *Planner) holds(r rescue.Read) bool {
 		return false
 	}
 	// Once the sweep runs, a scan brings little news, unless free space is to be spared.
-	wait := (!p.swept || p.o.Used) && r.Pass != rescue.PassRefine && r.Pass != rescue.PassRetry
+	wait := p.o.Used || !p.swept && r.Pass != rescue.PassRefine && r.Pass != rescue.PassRetry
 	if s := p.t.underWay(); s != nil {
 		return wait && s.late.Err() == nil
 	}
