@@ -36,6 +36,15 @@ func TestD03APurposeIsRequired(t *testing.T)             { duty(t, "d03-purpose"
 func TestD04NothingWithoutTheAgreement(t *testing.T)     { duty(t, "d04-agreement") }
 func TestD05KeptLongerOnlyForAReason(t *testing.T)       { duty(t, "d05-longer") }
 func TestD07AClosedCaseHasNothingLeft(t *testing.T)      { duty(t, "d07-closing") }
+func TestD08NoCopiesOfOurOwn(t *testing.T)               { duty(t, "d08-no-copies") }
+func TestD10EncryptedFromTheFirstByte(t *testing.T)      { duty(t, "d10-encrypted") }
+func TestD11SecretsAreTheOwnersAlone(t *testing.T)       { duty(t, "d11-permissions") }
+func TestD13TheRegisterOfProcessing(t *testing.T)        { duty(t, "d13-register") }
+func TestD14TheOfficerIsOnEveryPaper(t *testing.T)       { duty(t, "d14-dpo") }
+func TestD18TheSamePapersAfterALoss(t *testing.T)        { duty(t, "d18-rebuild") }
+func TestD21TheLabelNamesNobody(t *testing.T)            { duty(t, "d21-label") }
+func TestD28OneCustomersProof(t *testing.T)              { duty(t, "d28-proof") }
+func TestD33AnAttestInTheCustomersLanguage(t *testing.T) { duty(t, "d33-attest") }
 func TestD12NobodyWithoutAgreement(t *testing.T)         { duty(t, "d12-operators") }
 func TestD16AnEndedAccessIsOver(t *testing.T)            { duty(t, "d16-ended") }
 func TestD17ShowingContactDataIsRecorded(t *testing.T)   { duty(t, "d17-access") }
