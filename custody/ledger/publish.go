@@ -223,11 +223,12 @@ func (l *Ledger) checkOwn(ctx context.Context, j *journal.Journal) error {
 	if !ok {
 		there = custody.Checkpoint{}
 	}
-	have, leaf, err := logEnd(ctx, l.db, l.station.Name())
+	// The log comes last: another command of this station records before it publishes.
+	o, err := l.outbox(ctx, l.db, j.Vault())
 	if err != nil {
 		return err
 	}
-	o, err := l.outbox(ctx, l.db, j.Vault())
+	have, leaf, err := logEnd(ctx, l.db, l.station.Name())
 	if err != nil {
 		return err
 	}
