@@ -35,6 +35,32 @@ func writeNew(path string, content []byte) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
+// writeWhole writes a file whole or not at all. record, which may be nil, is called when
+// the content is durable and not yet there: no file appears without a record.
+func writeWhole(path string, content []byte, replace bool, record func() error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".salvor-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if record != nil {
+		if err := record(); err != nil {
+			return err
+		}
+	}
+	return rename(f.Name(), path, replace)
+}
+
 // syncDir makes a new name durable: fsync(2) of the file does not (fsync(2), NOTES).
 func syncDir(path string) error {
 	d, err := os.Open(path)

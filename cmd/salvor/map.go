@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -166,31 +165,11 @@ func (s *station) export(e export, m imageMap, force bool) error {
 		_, err := s.term.Raw().Write(content)
 		return err
 	}
-	if err := writeWhole(e.to, content, force); err != nil {
+	if err := writeWhole(e.to, content, force, nil); err != nil {
 		return err
 	}
 	s.term.Say("%s: wrote %s", m.ref, e.to)
 	return nil
-}
-
-// writeWhole writes a file whole or not at all.
-func writeWhole(path string, content []byte, replace bool) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".salvor-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return rename(f.Name(), path, replace)
 }
 
 // imageMap is what the vault has of an image.

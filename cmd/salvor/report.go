@@ -280,7 +280,7 @@ func (s *station) deliver(ctx context.Context, content []byte, o reportOptions, 
 		_, err := s.term.Raw().Write(content)
 		return err
 	}
-	return writePaper(o.out, content, o.force, record)
+	return writeWhole(o.out, content, o.force, record)
 }
 
 // printOut sends a paper to the default printer.
@@ -291,33 +291,6 @@ func printOut(ctx context.Context, content []byte) error {
 	lp.Stderr = &said
 	if err := lp.Run(); err != nil {
 		return &ui.Error{Code: ui.Other, What: "print", Why: "the printing system refused it: " + strings.TrimSpace(said.String()), Hint: "lpstat -p -d shows the printers; --out FILE writes the paper", Err: err}
-	}
-	return nil
-}
-
-// writePaper writes a paper whole or not at all. record is called when the paper is
-// durable and not yet there.
-func writePaper(path string, content []byte, replace bool, record func() error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".salvor-paper-*")
-	if err != nil {
-		return fmt.Errorf("write the paper: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = record()
-	}
-	if err == nil {
-		err = rename(f.Name(), path, replace)
-	}
-	if err != nil {
-		return fmt.Errorf("write the paper: %w", err)
 	}
 	return nil
 }

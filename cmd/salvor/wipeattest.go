@@ -31,7 +31,7 @@ func (w *wiping) finish(ctx context.Context, job *device.Job, evidence device.Ev
 		return err
 	}
 	if w.o.out != "" {
-		if err := writePaper(w.o.out, signed, false, func() error { return nil }); err != nil {
+		if err := writeWhole(w.o.out, signed, false, nil); err != nil {
 			return err
 		}
 	}
