@@ -75,7 +75,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	if err != nil {
 		return err
 	}
-	g := &imaging{station: s, op: op, began: s.now(), plan: o.plan, from: o}
+	g := &imaging{station: s, op: op, began: s.now(), o: o}
 	if g.vault, err = s.chooseVault(ctx, o.vault); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	defer unlock()
-	if err := g.findOrOpen(ctx, o); err != nil {
+	if err := g.findOrOpen(ctx); err != nil {
 		return err
 	}
 	unlockCase, err := s.lock(string(g.no))
@@ -123,7 +123,7 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	defer unlockCase()
-	return g.run(ctx, o)
+	return g.run(ctx)
 }
 
 // restrict takes only what a ddrescue map calls rescued.

@@ -20,14 +20,14 @@ import (
 
 // findOrOpen finds the unfinished image that this command continues, else begins one,
 // in the case that was named or in a new one.
-func (g *imaging) findOrOpen(ctx context.Context, o imageOptions) error {
-	if o.caseNo != "" {
-		return g.inCase(ctx, o)
+func (g *imaging) findOrOpen(ctx context.Context) error {
+	if g.o.caseNo != "" {
+		return g.inCase(ctx)
 	}
-	if found, err := g.findUnfinished(ctx, o); err != nil || found {
+	if found, err := g.findUnfinished(ctx); err != nil || found {
 		return err
 	}
-	in, err := o.customer.complete(ctx, g.station)
+	in, err := g.o.customer.complete(ctx, g.station)
 	if err != nil {
 		return err
 	}
@@ -76,13 +76,13 @@ func (g *imaging) loadImage(ctx context.Context) error {
 }
 
 // inCase continues the unfinished image of this source in a case, or begins another.
-func (g *imaging) inCase(ctx context.Context, o imageOptions) error {
-	c, item, err := g.caseOf(ctx, o.caseNo)
+func (g *imaging) inCase(ctx context.Context) error {
+	c, item, err := g.caseOf(ctx, g.o.caseNo)
 	if err != nil {
 		return err
 	}
 	g.no, g.item = c.No, item
-	found, err := g.continues(ctx, c, o.again)
+	found, err := g.continues(ctx, c)
 	if err != nil || found {
 		return err
 	}
@@ -92,7 +92,7 @@ func (g *imaging) inCase(ctx context.Context, o imageOptions) error {
 	case c.Erased():
 		return refuse("case "+string(g.no), "everything of it is erased", "open a new case")
 	}
-	if err := g.clockPlausible(ctx, "image", o.customer.clockChecked); err != nil {
+	if err := g.clockPlausible(ctx, "image", g.o.customer.clockChecked); err != nil {
 		return err
 	}
 	if err := g.ready(ctx); err != nil {
@@ -111,8 +111,8 @@ func (g *imaging) inCase(ctx context.Context, o imageOptions) error {
 // findUnfinished looks for an image of this source and customer, in this vault, that
 // an earlier run left unfinished. A source without a serial number is never taken for
 // the same on the word of its path alone: the customer has to be named.
-func (g *imaging) findUnfinished(ctx context.Context, o imageOptions) (bool, error) {
-	if g.ident.Serial == "" && o.customer.customer == "" {
+func (g *imaging) findUnfinished(ctx context.Context) (bool, error) {
+	if g.ident.Serial == "" && g.o.customer.customer == "" {
 		return false, nil
 	}
 	cases, err := g.ledger.Cases(ctx, ledger.Filter{})
@@ -128,11 +128,11 @@ func (g *imaging) findUnfinished(ctx context.Context, o imageOptions) (bool, err
 			return false, err
 		}
 		name := customerOf(private)[custody.FieldCustomer]
-		if o.customer.customer != "" && name != o.customer.customer {
+		if g.o.customer.customer != "" && name != g.o.customer.customer {
 			continue
 		}
 		g.no = c.No
-		found, err := g.continues(ctx, c, o.again)
+		found, err := g.continues(ctx, c)
 		if err != nil || found {
 			return found, err
 		}
@@ -143,7 +143,7 @@ func (g *imaging) findUnfinished(ctx context.Context, o imageOptions) (bool, err
 // continues looks in a case for the image of this source that is not finished: not
 // sealed, or sealed and never checked since. A finished one is not made twice by
 // mistake, and a source that has changed is not mixed into the image of what it was.
-func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bool, error) {
+func (g *imaging) continues(ctx context.Context, c custody.Case) (bool, error) {
 	private, err := g.ledger.PrivateOfCase(ctx, c.No)
 	if err != nil {
 		return false, err
@@ -156,8 +156,8 @@ func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bo
 		switch {
 		case i.State == custody.ImageIsErased, i.State == custody.ImageIsErasing, i.State == custody.ImageIsFailed:
 			continue
-		case i.State == custody.ImageIsSealed && checked(c, i) && (again || !g.triesMore(i)):
-			if !again {
+		case i.State == custody.ImageIsSealed && checked(c, i) && (g.o.again || !g.triesMore(i)):
+			if !g.o.again {
 				hint := "--again makes another image of it"
 				if i.Rescued < i.Bytes {
 					hint = "--retries 1 tries once more what is missing; " + hint
@@ -166,7 +166,7 @@ func (g *imaging) continues(ctx context.Context, c custody.Case, again bool) (bo
 			}
 			continue
 		case private[i.Ref][custody.FieldFingerprint] != g.print:
-			if !again {
+			if !g.o.again {
 				return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, with the --map that it had; or --again begins another image")
 			}
 			continue
@@ -189,7 +189,7 @@ func checked(c custody.Case, i custody.Image) bool {
 // free space that was left out, or sectors that are to be tried again.
 func (g *imaging) triesMore(i custody.Image) bool {
 	left := i.Bytes - i.Rescued
-	return left > 0 && (g.plan.retries > 0 || left > i.Bad && !g.plan.used())
+	return left > 0 && (g.o.plan.retries > 0 || left > i.Bad && !g.o.plan.used())
 }
 
 // sameSource tells whether an image was made of this source, as far as its serial
@@ -208,7 +208,7 @@ func (g *imaging) sameSource(i custody.Image, private map[string]string) bool {
 // not data, and a run without it must not fill the same image with it.
 func (g *imaging) fingerprint() (string, error) {
 	of, err := fingerprint(g.ident)
-	if err == nil && g.from.mapFile != "" {
+	if err == nil && g.o.mapFile != "" {
 		of = shortHash("map\x00" + of)
 	}
 	return of, err

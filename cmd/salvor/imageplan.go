@@ -54,5 +54,5 @@ const inFlight = 2
 
 // timeIsUp reports whether --stop-after has ended the run.
 func (g *imaging) timeIsUp() bool {
-	return g.plan.stopAfter > 0 && g.now().Sub(g.reading) >= g.plan.stopAfter
+	return g.o.plan.stopAfter > 0 && g.now().Sub(g.reading) >= g.o.plan.stopAfter
 }

@@ -52,7 +52,7 @@ func (g *imaging) appendSeal(ctx context.Context, seal vault.Seal) error {
 	_, err = g.happened(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageSealed{
 		Image: g.image.Name, Root: custody.Hash(seal.Root), Records: seal.Records, Segments: int64(seal.Segments),
 		Stored: seal.Stored, Rescued: seal.Rescued, Bad: seal.Bad, Seconds: seconds, NoFlush: seal.NoFlush,
-		Used: g.plan.used() && seal.Rescued < g.image.Bytes,
+		Used: g.o.plan.used() && seal.Rescued < g.image.Bytes,
 	}, Private: g.damaged.fields()})
 	return err
 }
@@ -82,9 +82,12 @@ func (g *imaging) seconds(ctx context.Context) (int64, error) {
 	return int64(max(total, 0) / time.Second), nil
 }
 
+// level is how the image is checked in the end.
+func (g *imaging) level() custody.VerifyLevel { return custody.VerifyLevel(g.o.verify) }
+
 // check reads the sealed image back, and records what was found.
-func (g *imaging) check(ctx context.Context, level string) (vault.Verified, error) {
-	v, err := g.verify(ctx, g.vault, g.no, g.image, custody.VerifyLevel(level))
+func (g *imaging) check(ctx context.Context) (vault.Verified, error) {
+	v, err := g.verify(ctx, g.vault, g.no, g.image, g.level())
 	if ctx.Err() != nil {
 		return v, &ui.Error{Code: ui.Interrupted, What: "image " + g.ref().String(), Why: "interrupted while it was read back; it is sealed", Hint: g.again(), Err: context.Cause(ctx)}
 	}
@@ -92,7 +95,7 @@ func (g *imaging) check(ctx context.Context, level string) (vault.Verified, erro
 		return v, err // no answer about the image: the vault is away
 	}
 	_, recordErr := g.happened(context.WithoutCancel(ctx), g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageVerified{
-		Image: g.image.Name, Level: custody.VerifyLevel(level), OK: err == nil, Records: v.Records, Bytes: v.Bytes,
+		Image: g.image.Name, Level: g.level(), OK: err == nil, Records: v.Records, Bytes: v.Bytes,
 	}})
 	return v, errors.Join(err, recordErr)
 }
@@ -131,7 +134,7 @@ func peakRSS() int64 {
 	return u.Maxrss * 1024
 }
 
-func (g *imaging) summary(ctx context.Context, v vault.Verified, level string) error {
+func (g *imaging) summary(ctx context.Context, v vault.Verified) error {
 	c, err := g.ledger.Case(ctx, g.no)
 	if err != nil {
 		return err
@@ -146,7 +149,7 @@ func (g *imaging) summary(ctx context.Context, v vault.Verified, level string) e
 	sum := imageSummary{
 		Case: g.no, Image: i.Name, UUID: i.UUID, Vault: g.vault.name, Bytes: i.Bytes, Rescued: i.Seal.Rescued, Bad: i.Seal.Bad,
 		Seconds: i.Seal.Seconds, Elapsed: g.now().Sub(g.began).Seconds(), Stored: i.Seal.Stored, Records: i.Seal.Records,
-		Segments: i.Seal.Segments, Root: i.Seal.Root, NoFlush: i.Seal.NoFlush, Verified: level, Deadline: custody.At(c.Deadline), PeakRSS: peakRSS(), Used: i.Seal.Used,
+		Segments: i.Seal.Segments, Root: i.Seal.Root, NoFlush: i.Seal.NoFlush, Verified: g.o.verify, Deadline: custody.At(c.Deadline), PeakRSS: peakRSS(), Used: i.Seal.Used,
 	}
 	if g.damaged != nil {
 		sum.Files, sum.Damaged = g.damaged.Files, g.damaged.Damaged
@@ -163,7 +166,7 @@ func (g *imaging) summary(ctx context.Context, v vault.Verified, level string) e
 			fmt.Fprintf(g.term.Out, "files     %s\n", g.damaged.words())
 		}
 		fmt.Fprintf(g.term.Out, "stored    %s, encrypted\n", ui.Size(sum.Stored))
-		fmt.Fprintf(g.term.Out, "checked   %s\n", checkWords(custody.VerifyLevel(level)))
+		fmt.Fprintf(g.term.Out, "checked   %s\n", checkWords(g.level()))
 		fmt.Fprintf(g.term.Out, "root      %s\n", sum.Root)
 		fmt.Fprintf(g.term.Out, "erase by  %s\n", g.deadlineWords(c.Deadline))
 	}

@@ -30,7 +30,7 @@ func (g *imaging) tiersFile() string {
 
 // newTriage finds out, while the disk is read, what to read first.
 func (g *imaging) newTriage() *triage.Triage {
-	o := triage.Options{Dir: g.dir, First: g.plan.first, Now: g.now, After: time.After}
+	o := triage.Options{Dir: g.dir, First: g.o.plan.first, Now: g.now, After: time.After}
 	if f, err := os.Open(g.tiersFile()); err == nil {
 		// A file that is damaged costs reading some metadata again, and nothing else.
 		o.Known, _ = triage.Load(f)
@@ -73,13 +73,13 @@ func (g *imaging) forgetTiers() {
 // that the disk was away counts as well.
 func (g *imaging) strategyOptions() rescue.StrategyOptions {
 	o := rescue.StrategyOptions{
-		InFlight: inFlight, Used: g.plan.used(), Retries: g.plan.retries, Abandons: g.disk.Abandons(),
+		InFlight: inFlight, Used: g.o.plan.used(), Retries: g.o.plan.retries, Abandons: g.disk.Abandons(),
 	}
-	if g.plan.profile == "gentle" {
+	if g.o.plan.profile == "gentle" {
 		o.Profile = rescue.Gentle
 	}
-	if g.plan.stopAfter > 0 {
-		o.StopAfter = max(g.plan.stopAfter-g.now().Sub(g.reading), time.Nanosecond)
+	if g.o.plan.stopAfter > 0 {
+		o.StopAfter = max(g.o.plan.stopAfter-g.now().Sub(g.reading), time.Nanosecond)
 	}
 	return o
 }

@@ -21,6 +21,7 @@ import (
 // imaging is one run of the image command.
 type imaging struct {
 	*station
+	o      imageOptions
 	op     custody.Operator
 	vault  *openedVault
 	disk   *blockdev.Source
@@ -31,9 +32,7 @@ type imaging struct {
 	image  custody.Image
 	began  time.Time
 	print  string // fingerprint of a source that has no serial number, or has a map
-	from   imageOptions
 
-	plan    planFlags
 	reading time.Time // when the disk began to be read in this run
 	reopens bool      // the image is sealed, and more of the disk is to be tried
 	damaged *damage   // nil when not known, or when nothing is missing
@@ -44,29 +43,29 @@ func (g *imaging) ref() vault.ImageRef {
 }
 
 // run images, seals and checks. Whatever happens, the last event tells the state.
-func (g *imaging) run(ctx context.Context, o imageOptions) error {
+func (g *imaging) run(ctx context.Context) error {
 	if g.reopens {
 		if err := g.reopen(ctx); err != nil {
 			return err
 		}
 	}
 	if g.image.State != custody.ImageIsSealed {
-		if err := g.rescue(ctx, o); err != nil {
+		if err := g.rescue(ctx); err != nil {
 			return err
 		}
 		if err := g.loadImage(ctx); err != nil {
 			return err
 		}
 	}
-	verified, err := g.check(ctx, o.verify)
+	verified, err := g.check(ctx)
 	if err != nil {
 		return err
 	}
-	return g.summary(ctx, verified, o.verify)
+	return g.summary(ctx, verified)
 }
 
 // rescue reads the source into the container and seals it.
-func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
+func (g *imaging) rescue(ctx context.Context) error {
 	lock, err := vault.AcquireLock(g.vault.dir, string(g.no), g.keys.Name(), os.Getpid(), g.now)
 	if err != nil {
 		return err
@@ -78,7 +77,7 @@ func (g *imaging) rescue(ctx context.Context, o imageOptions) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	acks := g.newAcks(ctx, cancel)
-	w, m, err := g.writer(ctx, acks, o.compress)
+	w, m, err := g.writer(ctx, acks)
 	if errors.Is(err, vault.ErrSealed) { // killed between the seal and its event
 		acks.close()
 		return g.recordSeal(ctx)
@@ -161,7 +160,7 @@ func (g *imaging) reopened(ctx context.Context) (bool, error) {
 // leftOpen reports whether a run that has done what it was asked for leaves the image
 // open: it was asked for less than all that can be tried.
 func (g *imaging) leftOpen(out rescue.Outcome) bool {
-	return !out.Complete() && (g.timeIsUp() || g.plan.profile == "gentle")
+	return !out.Complete() && (g.timeIsUp() || g.o.plan.profile == "gentle")
 }
 
 // untilDone runs the engine, and goes on by itself when a disk that has vanished comes
@@ -241,13 +240,13 @@ func beat(lock *vault.Lock) (stop func()) {
 
 // writer begins the container, or goes on with it in a new session. The map says what
 // is rescued already.
-func (g *imaging) writer(ctx context.Context, acks *acks, compress bool) (*vault.Writer, *mapfile.Map, error) {
+func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfile.Map, error) {
 	recipients, ids, err := g.recipients(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	o := vault.Options{
-		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now, Compress: compress,
+		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now, Compress: g.o.compress,
 		OnKey: func(k vault.KeyFile) error {
 			_, err := g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.KeyWrapped{
 				Image: g.image.Name, Session: k.Session, SessionID: k.ID, Keystore: g.vault.id,
@@ -387,13 +386,13 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 // the source than this run was allowed to.
 func (g *imaging) again() string {
 	s := fmt.Sprintf("salvor image %s --case %s", shellQuote(g.ident.Path), g.no)
-	if g.from.vault != "" {
-		s += " --vault " + shellQuote(g.from.vault)
+	if g.o.vault != "" {
+		s += " --vault " + shellQuote(g.o.vault)
 	}
-	if g.from.mapFile != "" {
-		s += " --map " + shellQuote(g.from.mapFile)
+	if g.o.mapFile != "" {
+		s += " --map " + shellQuote(g.o.mapFile)
 	}
-	if g.plan.used() {
+	if g.o.plan.used() {
 		s += " --only used"
 	}
 	return s
