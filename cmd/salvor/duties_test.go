@@ -16,18 +16,14 @@ import (
 
 func duty(t *testing.T, name string) {
 	t.Helper()
-	testscript.Run(t, testscript.Params{
-		Files:               []string{filepath.Join("testdata", "duties", name+".txtar")},
-		RequireExplicitExec: true,
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("SALVOR_STATE", filepath.Join(env.WorkDir, "state"))
-			env.Setenv("SALVOR_OPERATOR", "jan")
-			env.Setenv(clockFile, filepath.Join(env.WorkDir, "clock"))
-			env.Setenv("TZ", "Europe/Brussels")
-			return nil
-		},
-		Cmds: scriptCommands(),
-	})
+	p := scriptParams()
+	p.Files = []string{filepath.Join("testdata", "duties", name+".txtar")}
+	set := p.Setup
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("SALVOR_OPERATOR", "jan")
+		return set(env)
+	}
+	testscript.Run(t, p)
 }
 
 func TestD01KeptAtMostOneCalendarYear(t *testing.T)      { duty(t, "d01-one-year") }

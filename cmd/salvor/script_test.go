@@ -45,9 +45,10 @@ func shiftedBy(name string) time.Time {
 	return now
 }
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+// scriptParams are what all scripts have in common: their words, and a state directory
+// and a clock of their own.
+func scriptParams() testscript.Params {
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -63,5 +64,11 @@ func TestScripts(t *testing.T) {
 			}
 			return false, nil
 		},
-	})
+	}
+}
+
+func TestScripts(t *testing.T) {
+	p := scriptParams()
+	p.Dir = filepath.Join("testdata", "script")
+	testscript.Run(t, p)
 }
