@@ -11,9 +11,10 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/custody/internal/confined"
 )
 
 // top is the directory of the tree in a vault.
@@ -23,65 +24,21 @@ const top = ".salvor"
 const tempPrefix = ".new-"
 
 // Dir is a journal in a directory: a local disk, an external one, or a share.
-type Dir struct{ root *os.Root }
+type Dir struct{ tree confined.Tree }
 
 // NewDir returns the store below the directory of a vault. It opens nothing yet
 // and creates the tree with the first write. The root stays the caller's.
-func NewDir(root *os.Root) *Dir { return &Dir{root} }
+func NewDir(root *os.Root) *Dir { return &Dir{confined.New(root, ErrHostile)} }
 
-// descend opens a directory of the tree, component by component. Each must be a
-// directory before it is opened and the same one afterwards: a link is never
-// followed, so that nothing outside the tree can be read, overwritten or erased.
+// descend opens a directory of the tree.
 func (d *Dir) descend(dir string, create bool) (*os.Root, error) {
-	if !fs.ValidPath(dir) || strings.ContainsRune(dir, 0) {
-		return nil, fmt.Errorf("%q: %w", dir, ErrHostile)
-	}
-	at, err := step(d.root, top, create)
-	if err != nil || dir == "." {
-		return at, err
-	}
-	for name := range strings.SplitSeq(dir, "/") {
-		next, err := step(at, name, create)
-		if cerr := at.Close(); err == nil && cerr != nil {
-			return nil, errors.Join(cerr, next.Close())
-		}
-		if err != nil {
-			return nil, err
-		}
-		at = next
-	}
-	return at, nil
-}
-
-func step(at *os.Root, name string, create bool) (*os.Root, error) {
-	before, err := at.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		if err := at.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-		if err := syncRoot(at); err != nil {
-			return nil, err
-		}
-		before, err = at.Lstat(name)
-	}
-	if err != nil {
+	if err := d.tree.Check(dir); err != nil {
 		return nil, err
 	}
-	if !before.IsDir() {
-		return nil, fmt.Errorf("%q: %w", name, ErrHostile)
+	if create {
+		return d.tree.Descend(path.Join(top, dir), syncRoot)
 	}
-	next, err := at.OpenRoot(name)
-	if err != nil {
-		return nil, err
-	}
-	after, err := next.Stat(".")
-	if err == nil && !os.SameFile(before, after) {
-		err = fmt.Errorf("%q: %w", name, ErrHostile)
-	}
-	if err != nil {
-		return nil, errors.Join(err, next.Close())
-	}
-	return next, nil
+	return d.tree.Descend(path.Join(top, dir), nil)
 }
 
 // in runs do in the directory of a file.
@@ -95,37 +52,6 @@ func (d *Dir) in(name string, create bool, do func(parent *os.Root, base string)
 	}
 	defer func() { err = errors.Join(err, parent.Close()) }()
 	return do(parent, path.Base(name))
-}
-
-// plain tells whether a file is a regular one with a single name. Writing to a
-// file with a second name would write to something else.
-func plain(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return info.Mode().IsRegular() && (!ok || st.Nlink <= 1)
-}
-
-// openPlain opens a plain file that exists. O_NONBLOCK: should it be a FIFO by
-// then, opening it must not hang.
-func openPlain(parent *os.Root, base string, flag int) (*os.File, fs.FileInfo, error) {
-	before, err := parent.Lstat(base)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !plain(before) {
-		return nil, nil, fmt.Errorf("%q: %w", base, ErrHostile)
-	}
-	f, err := parent.OpenFile(base, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	after, err := f.Stat()
-	if err == nil && (!plain(after) || !os.SameFile(before, after)) {
-		err = fmt.Errorf("%q: %w", base, ErrHostile)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
-	}
-	return f, after, nil
 }
 
 // List implements [Store].
@@ -155,7 +81,7 @@ func (d *Dir) List(dir string) (entries []Entry, err error) {
 // Read implements [Store].
 func (d *Dir) Read(name string, most int64) (data []byte, err error) {
 	err = d.in(name, false, func(parent *os.Root, base string) error {
-		f, info, err := openPlain(parent, base, os.O_RDONLY)
+		f, info, err := d.tree.Open(parent, base, os.O_RDONLY)
 		if err != nil {
 			return err
 		}
@@ -192,7 +118,7 @@ func readAll(r io.Reader, buf []byte, most int64) ([]byte, error) {
 // Write implements [Store].
 func (d *Dir) Write(name string, data []byte) error {
 	return d.in(name, true, func(parent *os.Root, base string) error {
-		if old, err := parent.Lstat(base); err == nil && !plain(old) {
+		if old, err := parent.Lstat(base); err == nil && !confined.Plain(old) {
 			return fmt.Errorf("%q: %w", base, ErrHostile)
 		}
 		var id [8]byte
@@ -262,7 +188,7 @@ func flushed(err error) error {
 // Erase implements [Store].
 func (d *Dir) Erase(name string) error {
 	err := d.in(name, false, func(parent *os.Root, base string) error {
-		f, info, err := openPlain(parent, base, os.O_WRONLY)
+		f, info, err := d.tree.Open(parent, base, os.O_WRONLY)
 		if err != nil {
 			return err
 		}
@@ -294,7 +220,7 @@ func (d *Dir) Remove(name string) error {
 		if err != nil {
 			return err
 		}
-		if !plain(info) {
+		if !confined.Plain(info) {
 			return fmt.Errorf("%q: %w", base, ErrHostile)
 		}
 		if err := removeFile(parent, base); err != nil {

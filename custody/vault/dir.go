@@ -7,16 +7,17 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/custody/internal/confined"
 )
 
 // A Dir is a [Store] in a directory of a file system. Nothing below it follows a symbolic link, opens anything but a
 // plain file with one name, or leaves the directory, whoever prepared it.
 type Dir struct {
 	root   *os.Root
+	tree   confined.Tree
 	direct bool // the file system writes past the cache without surprises
 }
 
@@ -29,7 +30,7 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the vault's directory: %w", err)
 	}
-	d := &Dir{root: root}
+	d := &Dir{root: root, tree: confined.New(root, ErrHostile)}
 	if st, err := d.statfs(); err == nil {
 		d.direct = writesDirectly(st.Type)
 	}
@@ -48,78 +49,17 @@ func (d *Dir) Root() *os.Root { return d.root }
 // Close lets go of the directory. Files that are open stay open.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// checkName refuses what could lead anywhere else.
-func checkName(name string) error {
-	if !fs.ValidPath(name) || strings.ContainsRune(name, 0) {
-		return fmt.Errorf("%q: %w", name, ErrHostile)
-	}
-	return nil
-}
-
-// descend opens a directory component by component. Each has to be a directory before it is opened and the same one
-// afterwards, so that a link that is put in its place in between is not followed either.
+// descend opens a directory; with create it makes what is missing.
 func (d *Dir) descend(dir string, create bool) (*os.Root, error) {
-	if err := checkName(dir); err != nil {
-		return nil, err
+	if create {
+		return d.tree.Descend(dir, func(*os.Root) error { return nil }) // SyncDir makes the names durable
 	}
-	at, err := d.root.OpenRoot(".")
-	if err != nil || dir == "." {
-		return at, err
-	}
-	for name := range strings.SplitSeq(dir, "/") {
-		next, err := step(at, name, create)
-		if cerr := at.Close(); err == nil && cerr != nil {
-			return nil, errors.Join(cerr, next.Close())
-		}
-		if err != nil {
-			return nil, err
-		}
-		at = next
-	}
-	return at, nil
-}
-
-func step(at *os.Root, name string, create bool) (*os.Root, error) {
-	before, err := at.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		if err := at.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-		before, err = at.Lstat(name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !before.IsDir() {
-		return nil, fmt.Errorf("%q: %w", name, ErrHostile)
-	}
-	next, err := at.OpenRoot(name)
-	if err != nil {
-		return nil, err
-	}
-	after, err := next.Stat(".")
-	if err != nil {
-		return nil, errors.Join(err, next.Close())
-	}
-	if !os.SameFile(before, after) {
-		return nil, errors.Join(fmt.Errorf("%q: %w", name, ErrHostile), next.Close())
-	}
-	return next, nil
-}
-
-// plain tells whether a file is a regular one with a single name. A second name would let somebody read or change it
-// from elsewhere, and would survive the erasing.
-func plain(info fs.FileInfo) bool {
-	if !info.Mode().IsRegular() {
-		return false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return !ok || st.Nlink <= 1
+	return d.tree.Descend(dir, nil)
 }
 
 // open opens a plain file that exists.
 func (d *Dir) open(name string, flag int) (*os.File, error) {
-	if err := checkName(name); err != nil {
+	if err := d.tree.Check(name); err != nil {
 		return nil, err
 	}
 	parent, err := d.descend(path.Dir(name), false)
@@ -127,35 +67,13 @@ func (d *Dir) open(name string, flag int) (*os.File, error) {
 		return nil, err
 	}
 	defer leave(parent)
-	return openPlain(parent, path.Base(name), flag)
-}
-
-func openPlain(parent *os.Root, base string, flag int) (*os.File, error) {
-	before, err := parent.Lstat(base)
-	if err != nil {
-		return nil, err
-	}
-	if !plain(before) {
-		return nil, fmt.Errorf("%q: %w", base, ErrHostile)
-	}
-	// O_NONBLOCK: should it have become a FIFO meanwhile, opening it must not hang.
-	f, err := parent.OpenFile(base, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	after, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if !plain(after) || !os.SameFile(before, after) {
-		return nil, errors.Join(fmt.Errorf("%q: %w", base, ErrHostile), f.Close())
-	}
-	return f, nil
+	f, _, err := d.tree.Open(parent, path.Base(name), flag)
+	return f, err
 }
 
 // Create implements [Store].
 func (d *Dir) Create(name string) (File, error) {
-	if err := checkName(name); err != nil {
+	if err := d.tree.Check(name); err != nil {
 		return nil, err
 	}
 	parent, err := d.descend(path.Dir(name), true)
@@ -171,7 +89,7 @@ func (d *Dir) Create(name string) (File, error) {
 	df := &dirFile{f: f}
 	if d.direct {
 		// Failing is fine: the cache does it too, only slower.
-		if df.direct, err = openPlain(parent, base, os.O_WRONLY|unix.O_DIRECT); err != nil {
+		if df.direct, _, err = d.tree.Open(parent, base, os.O_WRONLY|unix.O_DIRECT); err != nil {
 			df.direct = nil
 		}
 	}
@@ -235,14 +153,14 @@ func (d *Dir) List(dir string) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, Entry{Name: name, Dir: info.IsDir(), File: plain(info), Size: info.Size()})
+		entries = append(entries, Entry{Name: name, Dir: info.IsDir(), File: confined.Plain(info), Size: info.Size()})
 	}
 	return entries, nil
 }
 
 // SyncDir implements [Store].
 func (d *Dir) SyncDir(dir string) error {
-	if err := checkName(dir); err != nil {
+	if err := d.tree.Check(dir); err != nil {
 		return err
 	}
 	var first error
@@ -283,7 +201,7 @@ func flushError(err error) error {
 
 // Remove implements [Store].
 func (d *Dir) Remove(name string) error {
-	if err := checkName(name); err != nil {
+	if err := d.tree.Check(name); err != nil {
 		return err
 	}
 	parent, err := d.descend(path.Dir(name), false)
@@ -296,7 +214,7 @@ func (d *Dir) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	if !plain(info) {
+	if !confined.Plain(info) {
 		return fmt.Errorf("%q: %w", name, ErrHostile)
 	}
 	return parent.Remove(base)
