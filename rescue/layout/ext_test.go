@@ -8,17 +8,19 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // makeExt makes a filled volume.
 func makeExt(t *testing.T, mib int64, kind string, args ...string) (string, tree) {
 	t.Helper()
-	need(t, "e2fsprogs", "mke2fs", "debugfs", "dumpe2fs")
-	needRoot(t)
-	path := blank(t, mib)
-	run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", kind}, args...), path)...)
+	testvolume.Need(t, "e2fsprogs", "mke2fs", "debugfs", "dumpe2fs")
+	testvolume.NeedRoot(t)
+	path := testvolume.Blank(t, mib)
+	testvolume.Run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", kind}, args...), path)...)
 	var want tree
-	mounted(t, func(dir string) { run(t, "mount", "-o", "loop", path, dir) }, func(dir string) {
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop", path, dir) }, func(dir string) {
 		fillMounted(t, dir, 5, 8)
 		want = collect(t, dir)
 	})
@@ -30,7 +32,7 @@ func extFree(t *testing.T, path string) (block, blocks int64, free map[int64]boo
 	t.Helper()
 	free = map[int64]bool{}
 	cluster := int64(0)
-	for line := range strings.Lines(run(t, "dumpe2fs", path)) {
+	for line := range strings.Lines(testvolume.Run(t, "dumpe2fs", path)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		value = strings.TrimSpace(value)
 		switch key {
@@ -96,11 +98,11 @@ func TestExtAgreesWithItsOwnTools(t *testing.T) {
 			sameFiles(t, got, want)
 			damageIsExact(t, path, data, 0, want, func(path string) (files tree) {
 				if strings.Contains(c.name, "inline") { // debugfs writes such files too long
-					mounted(t, func(dir string) { run(t, "mount", "-o", "loop,ro", path, dir) }, func(dir string) { files = collect(t, dir) })
+					testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop,ro", path, dir) }, func(dir string) { files = collect(t, dir) })
 					return files
 				}
 				dir := t.TempDir()
-				run(t, "debugfs", "-R", fmt.Sprintf("rdump / %s", dir), path)
+				testvolume.Run(t, "debugfs", "-R", fmt.Sprintf("rdump / %s", dir), path)
 				_ = os.RemoveAll(filepath.Join(dir, "lost+found"))
 				return collect(t, dir)
 			})
@@ -115,13 +117,13 @@ func TestExtAgreesWithItsOwnTools(t *testing.T) {
 func TestExtThatWasNotUnmounted(t *testing.T) {
 	for _, args := range [][]string{nil, {"-O", "^64bit,^metadata_csum"}, {"-b", "1024"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			need(t, "e2fsprogs", "mke2fs", "dumpe2fs", "e2fsck")
-			needRoot(t)
-			path := blank(t, 96)
-			run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", "ext4"}, args...), path)...)
-			taken := blank(t, 96)
+			testvolume.Need(t, "e2fsprogs", "mke2fs", "dumpe2fs", "e2fsck")
+			testvolume.NeedRoot(t)
+			path := testvolume.Blank(t, 96)
+			testvolume.Run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", "ext4"}, args...), path)...)
+			taken := testvolume.Blank(t, 96)
 			var want tree
-			mounted(t, func(dir string) { run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
+			testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
 				fillMounted(t, dir, 8, 4)
 				want = collect(t, dir)
 				f, err := os.Open(filepath.Join(dir, "pagefile.sys"))

@@ -7,22 +7,23 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // fatRead reads a FAT volume with mtools.
 func fatRead(t *testing.T, path string) tree {
 	t.Helper()
 	dir := t.TempDir()
-	run(t, "mcopy", "-s", "-Q", "-n", "-i", path, "::/", dir)
+	testvolume.Run(t, "mcopy", "-s", "-Q", "-n", "-i", path, "::/", dir)
 	return collect(t, dir)
 }
 
 // fatUsed asks fsck how many clusters there are and how many of them are used.
 func fatUsed(t *testing.T, path string) (used, clusters int64) {
 	t.Helper()
-	m := regexp.MustCompile(`(\d+)/(\d+) clusters`).FindStringSubmatch(run(t, "fsck.fat", "-n", path))
+	m := regexp.MustCompile(`(\d+)/(\d+) clusters`).FindStringSubmatch(testvolume.Run(t, "fsck.fat", "-n", path))
 	if m == nil {
 		t.Fatal("fsck.fat tells no clusters")
 	}
@@ -32,8 +33,8 @@ func fatUsed(t *testing.T, path string) (used, clusters int64) {
 }
 
 func TestFATAgreesWithItsOwnTools(t *testing.T) {
-	need(t, "dosfstools", "mkfs.fat", "fsck.fat")
-	need(t, "mtools", "mcopy", "mdeltree")
+	testvolume.Need(t, "dosfstools", "mkfs.fat", "fsck.fat")
+	testvolume.Need(t, "mtools", "mcopy", "mdeltree")
 	for _, c := range []struct {
 		bits    int
 		mib     int64
@@ -46,12 +47,12 @@ func TestFATAgreesWithItsOwnTools(t *testing.T) {
 		{32, 300, 4096, []string{"-s", "1", "-S", "4096"}},
 	} {
 		t.Run(fmt.Sprintf("fat%d %d", c.bits, c.cluster), func(t *testing.T) {
-			path := blank(t, c.mib)
-			run(t, "mkfs.fat", append([]string{"-F", strconv.Itoa(c.bits)}, append(c.args, path)...)...)
+			path := testvolume.Blank(t, c.mib)
+			testvolume.Run(t, "mkfs.fat", append([]string{"-F", strconv.Itoa(c.bits)}, append(c.args, path)...)...)
 			dir := t.TempDir()
 			plant(t, dir, 9, 6)
 			for _, top := range []string{"Users", "gone", "Windows", "odd", "deep", "many"} {
-				run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, top), "::/"+top)
+				testvolume.Run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, top), "::/"+top)
 			}
 			// Fill the rest but for a little, give back what lies between, and put a file
 			// into the gaps.
@@ -65,14 +66,14 @@ func TestFATAgreesWithItsOwnTools(t *testing.T) {
 				if err := os.WriteFile(big, p, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				run(t, "mcopy", "-Q", "-i", path, big, "::/"+name)
+				testvolume.Run(t, "mcopy", "-Q", "-i", path, big, "::/"+name)
 			}
 			if c.mib < 100 {
 				put("ballast.bin", (clusters-used-20)*c.cluster)
-				run(t, "mdeltree", "-i", path, "::/gone")
+				testvolume.Run(t, "mdeltree", "-i", path, "::/gone")
 				put("in pieces.bin", 30*c.cluster+700)
 			} else {
-				run(t, "mdeltree", "-i", path, "::/gone")
+				testvolume.Run(t, "mdeltree", "-i", path, "::/gone")
 			}
 			want := fatRead(t, path)
 			data := load(t, path)
@@ -125,22 +126,22 @@ func TestFATAgreesWithItsOwnTools(t *testing.T) {
 }
 
 func TestExFATAgreesWithItsOwnTools(t *testing.T) {
-	need(t, "exfatprogs", "mkfs.exfat", "dump.exfat")
-	need(t, "exfat-fuse", "mount.exfat-fuse")
-	needRoot(t)
+	testvolume.Need(t, "exfatprogs", "mkfs.exfat", "dump.exfat")
+	testvolume.Need(t, "exfat-fuse", "mount.exfat-fuse")
+	testvolume.NeedRoot(t)
 	for _, cluster := range []int64{512, 4096, 131072} {
 		t.Run(strconv.FormatInt(cluster, 10), func(t *testing.T) {
-			path := blank(t, 128)
-			run(t, "mkfs.exfat", "-c", strconv.FormatInt(cluster, 10), path)
+			path := testvolume.Blank(t, 128)
+			testvolume.Run(t, "mkfs.exfat", "-c", strconv.FormatInt(cluster, 10), path)
 			mount := func(option string) func(string) {
 				return func(dir string) {
-					device := strings.TrimSpace(run(t, "losetup", "-f", "--show", path))
-					defer run(t, "losetup", "-d", device) // in effect when it is unmounted
-					run(t, "mount.exfat-fuse", "-o", option, device, dir)
+					testvolume.Loop(t, path, func(device string) {
+						testvolume.Run(t, "mount.exfat-fuse", "-o", option, device, dir)
+					})
 				}
 			}
 			var want tree
-			mounted(t, mount("rw"), func(dir string) {
+			testvolume.Mounted(t, mount("rw"), func(dir string) {
 				fillMounted(t, dir, 6, 8)
 				want = collect(t, dir)
 			})
@@ -150,7 +151,7 @@ func TestExFATAgreesWithItsOwnTools(t *testing.T) {
 				t.Fatal(summary(l))
 			}
 			var told [2]int64
-			said := run(t, "dump.exfat", path)
+			said := testvolume.Run(t, "dump.exfat", path)
 			for i, what := range []string{"Total", "Free"} {
 				if m := regexp.MustCompile(what + ` Clusters:\s+(\d+)`).FindStringSubmatch(said); m != nil {
 					told[i], _ = strconv.ParseInt(m[1], 10, 64)
@@ -185,7 +186,7 @@ func TestExFATAgreesWithItsOwnTools(t *testing.T) {
 			}
 			sameFiles(t, got, want)
 			damageIsExact(t, path, data, 0, want, func(path string) (files tree) {
-				mounted(t, mount("ro"), func(dir string) { files = collect(t, dir) })
+				testvolume.Mounted(t, mount("ro"), func(dir string) { files = collect(t, dir) })
 				return files
 			})
 			converges(t, data)
@@ -197,14 +198,14 @@ func TestExFATAgreesWithItsOwnTools(t *testing.T) {
 // TestFATInAPartitionListsItsFiles: whoever is given a folder turns its places into
 // places on the disk, and the walk still has to read it.
 func TestFATInAPartitionListsItsFiles(t *testing.T) {
-	need(t, "dosfstools", "mkfs.fat")
-	need(t, "mtools", "mcopy")
+	testvolume.Need(t, "dosfstools", "mkfs.fat")
+	testvolume.Need(t, "mtools", "mcopy")
 	for bits, cluster := range map[string]string{"16": "4", "32": "1"} {
-		path, dir := blank(t, 40), t.TempDir()
-		run(t, "mkfs.fat", "-F", bits, "-s", cluster, path)
+		path, dir := testvolume.Blank(t, 40), t.TempDir()
+		testvolume.Run(t, "mkfs.fat", "-F", bits, "-s", cluster, path)
 		plant(t, dir, 4, 2)
 		for _, top := range []string{"Users", "Windows"} {
-			run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, top), "::/"+top)
+			testvolume.Run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, top), "::/"+top)
 		}
 		const start = 1 << 20
 		disk := append(make([]byte, start), load(t, path)...)

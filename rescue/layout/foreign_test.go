@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // whatIs scans a disk of one volume that no parser reads.
@@ -66,9 +68,9 @@ func TestRecognisesWhatOthersMake(t *testing.T) {
 		{"swap", "util-linux", 8, []string{"mkswap"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			need(t, c.pkg, c.tool[0])
-			path := blank(t, c.mib)
-			run(t, c.tool[0], append(c.tool[1:], path)...)
+			testvolume.Need(t, c.pkg, c.tool[0])
+			path := testvolume.Blank(t, c.mib)
+			testvolume.Run(t, c.tool[0], append(c.tool[1:], path)...)
 			v := whatIs(t, load(t, path))
 			if v.Name != c.name {
 				t.Errorf("taken for %s %s (%s)", v.Kind, v.Name, v.Why)

@@ -2,7 +2,6 @@ package layout
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"flag"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 var remake = flag.Bool("remake", false, "make the images that the fuzz targets begin with anew (needs every mkfs)")
@@ -28,25 +29,23 @@ type sparse struct {
 	asked   int64
 }
 
-const sparseBlock = 4096
-
 func (s *sparse) Size() int64 { return s.size }
 
 func (s *sparse) ReadAt(p []byte, off int64) (int, error) {
 	s.asked += int64(len(p))
 	n := 0
 	for n < len(p) && off < s.size {
-		at := off / sparseBlock
+		at := off / testvolume.Block
 		if s.missing[at] {
-			return n, &ErrNotRescued{off, (at+1)*sparseBlock - off}
+			return n, &ErrNotRescued{off, (at+1)*testvolume.Block - off}
 		}
-		room := min(sparseBlock-off%sparseBlock, int64(len(p)-n), s.size-off)
+		room := min(testvolume.Block-off%testvolume.Block, int64(len(p)-n), s.size-off)
 		q := p[n:][:room]
 		switch {
 		case s.patched[at] != nil:
-			copy(q, s.patched[at][off%sparseBlock:])
+			copy(q, s.patched[at][off%testvolume.Block:])
 		case s.blocks[at] != nil:
-			copy(q, s.blocks[at][off%sparseBlock:])
+			copy(q, s.blocks[at][off%testvolume.Block:])
 		default:
 			clear(q)
 		}
@@ -63,7 +62,7 @@ func (s *sparse) patch(p []byte) {
 	s.patched, s.missing, s.asked = map[int64][]byte{}, map[int64]bool{}, 0
 	for n := 0; len(p) >= 8 && n < 64; p, n = p[8:], n+1 {
 		block := s.order[int(binary.LittleEndian.Uint16(p))%len(s.order)]
-		at := int(binary.LittleEndian.Uint16(p[2:])) % (sparseBlock - 4)
+		at := int(binary.LittleEndian.Uint16(p[2:])) % (testvolume.Block - 4)
 		if p[4] == 0xFF {
 			s.missing[block] = true
 			continue
@@ -75,55 +74,16 @@ func (s *sparse) patch(p []byte) {
 	}
 }
 
-// pack keeps an image as a seed.
-func pack(t *testing.T, name string, data []byte) {
-	t.Helper()
-	var out bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&out, 9)
-	_ = binary.Write(z, binary.LittleEndian, int64(len(data)))
-	zero := make([]byte, sparseBlock)
-	for at := 0; at < len(data); at += sparseBlock {
-		block := make([]byte, sparseBlock)
-		copy(block, data[at:])
-		if !bytes.Equal(block, zero) {
-			_ = binary.Write(z, binary.LittleEndian, int64(at/sparseBlock))
-			_, _ = z.Write(block)
-		}
-	}
-	_ = z.Close()
-	if err := os.WriteFile(filepath.Join("testdata", name+".sparse.gz"), out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s: %d bytes", name, out.Len())
-}
+// seedFile is where the seed of a fuzz target lies.
+func seedFile(name string) string { return filepath.Join("testdata", name+".sparse.gz") }
 
 func unpack(t testing.TB, name string) *sparse {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", name+".sparse.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &sparse{blocks: map[int64][]byte{}}
-	if err := binary.Read(z, binary.LittleEndian, &s.size); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		var number int64
-		if err := binary.Read(z, binary.LittleEndian, &number); err != nil {
-			break
-		}
-		block := make([]byte, sparseBlock)
-		if _, err := io.ReadFull(z, block); err != nil {
-			t.Fatal(err)
-		}
+	s.size = testvolume.Unpack(t, seedFile(name), func(number int64, block []byte) {
 		s.blocks[number] = block
 		s.order = append(s.order, number)
-	}
+	})
 	return s
 }
 
@@ -170,9 +130,9 @@ func TestRemakeSeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	path := blank(t, 12)
-	run(t, "mkfs.ntfs", "-q", "-F", "-f", "-c", "512", path)
-	mounted(t, func(dir string) { run(t, "ntfs-3g", path, dir) }, fill)
+	path := testvolume.Blank(t, 12)
+	testvolume.Run(t, "mkfs.ntfs", "-q", "-F", "-f", "-c", "512", path)
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "ntfs-3g", path, dir) }, fill)
 	p := load(t, path)
 	l := scanned(t, &image{data: p}, Options{})
 	_, _ = l.Volumes[0].Walk(t.Context(), func(f *File) bool {
@@ -183,45 +143,45 @@ func TestRemakeSeeds(t *testing.T) {
 		}
 		return true
 	})
-	pack(t, "ntfs", p)
+	testvolume.Pack(t, seedFile("ntfs"), p)
 
 	for _, kind := range []string{"ext2", "ext4"} {
-		path = blank(t, 8)
-		run(t, "mke2fs", "-q", "-F", "-t", kind, "-b", "1024", "-N", "256", path)
-		mounted(t, func(dir string) { run(t, "mount", "-o", "loop", path, dir) }, fill)
-		pack(t, kind, load(t, path))
+		path = testvolume.Blank(t, 8)
+		testvolume.Run(t, "mke2fs", "-q", "-F", "-t", kind, "-b", "1024", "-N", "256", path)
+		testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop", path, dir) }, fill)
+		testvolume.Pack(t, seedFile(kind), load(t, path))
 	}
-	path = blank(t, 8)
-	run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-N", "256", path)
-	mounted(t, func(dir string) { run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
+	path = testvolume.Blank(t, 8)
+	testvolume.Run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-N", "256", path)
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
 		fill(dir)
 		p = load(t, path) // with the journal full
 	})
-	pack(t, "ext4-journal", p)
+	testvolume.Pack(t, seedFile("ext4-journal"), p)
 	for bits, mib := range map[string]int64{"12": 2, "16": 8, "32": 34} {
-		path, dir := blank(t, mib), t.TempDir()
-		run(t, "mkfs.fat", "-F", bits, "-s", "1", path)
+		path, dir := testvolume.Blank(t, mib), t.TempDir()
+		testvolume.Run(t, "mkfs.fat", "-F", bits, "-s", "1", path)
 		bare(t, dir)
 		for i := range 3 {
-			run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, fmt.Sprintf("folder %d", i)), "::/")
+			testvolume.Run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(dir, fmt.Sprintf("folder %d", i)), "::/")
 		}
-		run(t, "mdeltree", "-i", path, "::/folder 1")
-		pack(t, "fat"+bits, load(t, path))
+		testvolume.Run(t, "mdeltree", "-i", path, "::/folder 1")
+		testvolume.Pack(t, seedFile("fat"+bits), load(t, path))
 	}
-	path = blank(t, 8)
-	run(t, "mkfs.exfat", "-c", "512", path)
-	device := strings.TrimSpace(run(t, "losetup", "-f", "--show", path))
-	defer func() { run(t, "losetup", "-d", device) }()
-	mounted(t, func(dir string) { run(t, "mount.exfat-fuse", device, dir) }, fill)
-	pack(t, "exfat", load(t, path))
+	path = testvolume.Blank(t, 8)
+	testvolume.Run(t, "mkfs.exfat", "-c", "512", path)
+	testvolume.Loop(t, path, func(device string) {
+		testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount.exfat-fuse", device, dir) }, fill)
+	})
+	testvolume.Pack(t, seedFile("exfat"), load(t, path))
 
-	path = blank(t, 320)
-	run(t, "mkfs.xfs", "-q", path)
-	mounted(t, func(dir string) { run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) { bare(t, dir) })
-	pack(t, "xfs", load(t, path))
-	path = blank(t, 320)
-	run(t, "mkfs.xfs", "-q", "-m", "crc=0", path) // no checksum keeps the fuzzer out
-	pack(t, "xfs4", load(t, path))
+	path = testvolume.Blank(t, 320)
+	testvolume.Run(t, "mkfs.xfs", "-q", path)
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) { bare(t, dir) })
+	testvolume.Pack(t, seedFile("xfs"), load(t, path))
+	path = testvolume.Blank(t, 320)
+	testvolume.Run(t, "mkfs.xfs", "-q", "-m", "crc=0", path) // no checksum keeps the fuzzer out
+	testvolume.Pack(t, seedFile("xfs4"), load(t, path))
 
 	hfs, _ := makeHFS(t)
 	p = load(t, hfs)
@@ -230,11 +190,11 @@ func TestRemakeSeeds(t *testing.T) {
 	for _, s := range contentSectors(t, l, 0) {
 		clear(p[s*512 : (s+1)*512])
 	}
-	pack(t, "hfsplus", p)
+	testvolume.Pack(t, seedFile("hfsplus"), p)
 
 	disk := partitioned(t, 8, "label: dos\nstart=64, size=4096, type=83\nstart=4200, size=12000, type=5\nstart=4264, size=1000, type=83\nstart=6000, size=1000, type=83\n")
-	pack(t, "mbr", disk)
-	pack(t, "gpt", partitioned(t, 8, "label: gpt\nstart=2048, size=4096\nstart=8192, size=6000\n"))
+	testvolume.Pack(t, seedFile("mbr"), disk)
+	testvolume.Pack(t, seedFile("gpt"), partitioned(t, 8, "label: gpt\nstart=2048, size=4096\nstart=8192, size=6000\n"))
 }
 
 // tame scans and walks whatever the image holds, and checks what must hold for every

@@ -1,48 +1,27 @@
 package layout
 
 import (
-	"bufio"
 	"encoding/binary"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // makeHFS cuts the HFS+ volume out of a hybrid ISO image, for want of a mkfs: it is
 // packed, and nothing in it was deleted.
 func makeHFS(t *testing.T) (string, tree) {
 	t.Helper()
-	need(t, "xorriso", "xorriso")
+	testvolume.Need(t, "xorriso", "xorriso")
 	dir := t.TempDir()
 	plant(t, filepath.Join(dir, "src"), 7, 6)
 	// Its maker spells this name in pieces, as HFS+ wants it.
 	if err := os.Remove(filepath.Join(dir, "src/odd/größe-日本語-файл.txt")); err != nil {
 		t.Fatal(err)
 	}
-	iso := filepath.Join(dir, "h.iso")
-	run(t, "xorriso", "-as", "mkisofs", "-quiet", "-hfsplus", "-V", "H", "-o", iso, filepath.Join(dir, "src"))
-	lines := bufio.NewScanner(strings.NewReader(run(t, "xorriso", "-indev", iso, "-report_system_area", "plain")))
-	number, first, count := "", int64(0), int64(0)
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		switch {
-		case strings.HasPrefix(lines.Text(), "APM partition type") && f[len(f)-1] == "Apple_HFS":
-			number = f[len(f)-2]
-		case strings.HasPrefix(lines.Text(), "APM start and size") && f[len(f)-3] == number:
-			first, _ = strconv.ParseInt(f[len(f)-2], 10, 64)
-			count, _ = strconv.ParseInt(f[len(f)-1], 10, 64)
-		}
-	}
-	if count == 0 {
-		t.Fatal("no HFS+ in the image")
-	}
-	path := filepath.Join(dir, "volume.img")
-	if err := os.WriteFile(path, load(t, iso)[first*512:(first+count)*512], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path, collect(t, filepath.Join(dir, "src"))
+	return testvolume.HFSPlus(t, filepath.Join(dir, "src")), collect(t, filepath.Join(dir, "src"))
 }
 
 func TestHFSAgreesWithWhatMadeIt(t *testing.T) {
@@ -64,10 +43,10 @@ func TestHFSAgreesWithWhatMadeIt(t *testing.T) {
 	converges(t, data)
 	nothingIsLostInSilence(t, data, 0, want)
 	t.Run("damage", func(t *testing.T) {
-		need(t, "sleuthkit", "tsk_recover")
+		testvolume.Need(t, "sleuthkit", "tsk_recover")
 		damageIsExact(t, path, data, 0, want, func(path string) tree {
 			dir := t.TempDir()
-			run(t, "tsk_recover", "-a", "-f", "hfs", path, dir)
+			testvolume.Run(t, "tsk_recover", "-a", "-f", "hfs", path, dir)
 			files := collect(t, dir)
 			files["odd/empty"] = nil // it leaves this out, and puts its own in
 			for name := range files {

@@ -9,12 +9,12 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"salvor/rescue/internal/testvolume"
 	"salvor/rescue/mapfile"
 )
 
@@ -86,50 +86,6 @@ func checkRegions(t *testing.T, l *Layout, size int64) {
 	}
 }
 
-// need skips the test when a tool is missing.
-func need(t *testing.T, pkg string, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed (Debian package %s)", tool, pkg)
-		}
-	}
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-}
-
-// run runs a tool and returns what it printed.
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MTOOLS_SKIP_CHECK=1")
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, errs.String())
-	}
-	return string(out)
-}
-
-// blank makes a sparse file.
-func blank(t *testing.T, mib int64) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "volume.img")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, mib<<20); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func load(t *testing.T, path string) []byte {
 	t.Helper()
 	p, err := os.ReadFile(path)
@@ -182,15 +138,7 @@ func plant(t *testing.T, dir string, seed uint64, mib int) tree {
 	for i := range 300 {
 		put(fmt.Sprintf("many/a rather long name for a small file %04d.txt", i), 10+i)
 	}
-	for path, p := range files {
-		path = filepath.Join(dir, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, p, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	testvolume.Write(t, dir, files)
 	return files
 }
 
@@ -236,23 +184,6 @@ func fillMounted(t *testing.T, dir string, seed uint64, mib int) {
 	if err := os.RemoveAll(filepath.Join(dir, "gone")); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// mounted mounts an image, calls do, and unmounts it.
-func mounted(t *testing.T, mount func(dir string), do func(dir string)) {
-	t.Helper()
-	dir := t.TempDir()
-	mount(dir)
-	done := false
-	unmount := func() {
-		if !done {
-			done = true
-			run(t, "umount", dir)
-		}
-	}
-	defer unmount()
-	do(dir)
-	unmount()
 }
 
 // listing reads every file of the only volume through its pieces.

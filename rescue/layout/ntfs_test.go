@@ -10,17 +10,19 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // makeNTFS makes a filled volume and returns its image and what is in it.
 func makeNTFS(t *testing.T, mib, cluster int64, args ...string) (string, tree) {
 	t.Helper()
-	need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g", "ntfscat")
-	needRoot(t)
-	path := blank(t, mib)
-	run(t, "mkfs.ntfs", append(append([]string{"-q", "-F", "-f", "-c", strconv.FormatInt(cluster, 10)}, args...), path)...)
+	testvolume.Need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g", "ntfscat")
+	testvolume.NeedRoot(t)
+	path := testvolume.Blank(t, mib)
+	testvolume.Run(t, "mkfs.ntfs", append(append([]string{"-q", "-F", "-f", "-c", strconv.FormatInt(cluster, 10)}, args...), path)...)
 	var want tree
-	mounted(t, func(dir string) { run(t, "ntfs-3g", path, dir) }, func(dir string) {
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "ntfs-3g", path, dir) }, func(dir string) {
 		fillMounted(t, dir, 4, 8)
 		want = collect(t, dir)
 	})
@@ -54,7 +56,7 @@ func TestNTFSAgreesWithItsOwnTools(t *testing.T) {
 			sameFiles(t, got, want)
 			if cluster == 4096 {
 				damageIsExact(t, path, data, 0, want, func(path string) (files tree) {
-					mounted(t, func(dir string) { run(t, "ntfs-3g", "-o", "ro", path, dir) }, func(dir string) { files = collect(t, dir) })
+					testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "ntfs-3g", "-o", "ro", path, dir) }, func(dir string) { files = collect(t, dir) })
 					return files
 				})
 			}
@@ -69,12 +71,12 @@ func TestNTFSAgreesWithItsOwnTools(t *testing.T) {
 // A file in so many pieces that its runlist needs records of its own, which an
 // attribute list names.
 func TestNTFSFileInThousandsOfPieces(t *testing.T) {
-	need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g", "ntfsinfo")
-	needRoot(t)
-	path := blank(t, 48)
-	run(t, "mkfs.ntfs", "-q", "-F", "-f", path)
+	testvolume.Need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g", "ntfsinfo")
+	testvolume.NeedRoot(t)
+	path := testvolume.Blank(t, 48)
+	testvolume.Run(t, "mkfs.ntfs", "-q", "-F", "-f", path)
 	want := tree{}
-	mounted(t, func(dir string) { run(t, "ntfs-3g", path, dir) }, func(dir string) {
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "ntfs-3g", path, dir) }, func(dir string) {
 		// Files of one cluster, every second given back: what fills the disk then has no
 		// other room.
 		for i := range 8000 {
@@ -101,7 +103,7 @@ func TestNTFSFileInThousandsOfPieces(t *testing.T) {
 	if lost.Records != 0 {
 		t.Errorf("%d records lost of a whole volume", lost.Records)
 	}
-	said := run(t, "ntfsinfo", "-f", "-F", "a.bin", path)
+	said := testvolume.Run(t, "ntfsinfo", "-f", "-F", "a.bin", path)
 	m := regexp.MustCompile(`Dumping Inode (\d+)`).FindStringSubmatch(said)
 	if m == nil || !strings.Contains(said, "$ATTRIBUTE_LIST") {
 		t.Fatal("a.bin has no attribute list")

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // partitioned makes a blank disk and has sfdisk write a table.
 func partitioned(t *testing.T, mib int64, script string) []byte {
 	t.Helper()
-	need(t, "fdisk", "sfdisk")
-	path := blank(t, mib)
+	testvolume.Need(t, "fdisk", "sfdisk")
+	path := testvolume.Blank(t, mib)
 	cmd := exec.Command("sfdisk", "-q", path)
 	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -24,9 +26,9 @@ func partitioned(t *testing.T, mib int64, script string) []byte {
 // small makes an ext volume of so many MiB without mounting anything.
 func small(t *testing.T, mib int64, kind string) []byte {
 	t.Helper()
-	need(t, "e2fsprogs", "mke2fs")
-	path := blank(t, mib)
-	run(t, "mke2fs", "-q", "-F", "-t", kind, path)
+	testvolume.Need(t, "e2fsprogs", "mke2fs")
+	path := testvolume.Blank(t, mib)
+	testvolume.Run(t, "mke2fs", "-q", "-F", "-t", kind, path)
 	return load(t, path)
 }
 
@@ -129,17 +131,17 @@ func TestVolumesAreFoundWithoutATable(t *testing.T) {
 }
 
 func TestPartitionsOf4096ByteSectors(t *testing.T) {
-	need(t, "fdisk", "sfdisk")
-	needRoot(t)
-	path := blank(t, 64)
-	device := strings.TrimSpace(run(t, "losetup", "-f", "--show", "-b", "4096", path))
-	defer func() { run(t, "losetup", "-d", device) }()
-	cmd := exec.Command("sfdisk", "-q", "--no-reread", "--no-tell-kernel", device)
-	cmd.Stdin = strings.NewReader("label: gpt\nstart=256, size=2048\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("sfdisk: %v\n%s", err, out)
-	}
-	run(t, "sync", device)
+	testvolume.Need(t, "fdisk", "sfdisk")
+	testvolume.NeedRoot(t)
+	path := testvolume.Blank(t, 64)
+	testvolume.Loop(t, path, func(device string) {
+		cmd := exec.Command("sfdisk", "-q", "--no-reread", "--no-tell-kernel", device)
+		cmd.Stdin = strings.NewReader("label: gpt\nstart=256, size=2048\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("sfdisk: %v\n%s", err, out)
+		}
+		testvolume.Run(t, "sync", device)
+	}, "--sector-size", "4096")
 	data := load(t, path)
 	copy(data[256*4096:], small(t, 8, "ext4"))
 	for _, sector := range []int64{512, 4096} {

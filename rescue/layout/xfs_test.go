@@ -7,19 +7,21 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"salvor/rescue/internal/testvolume"
 )
 
 // makeXFS makes a filled volume, and a copy that was taken while it was mounted.
 func makeXFS(t *testing.T, args ...string) (path, torn string, want tree) {
 	t.Helper()
-	need(t, "xfsprogs", "mkfs.xfs", "xfs_db")
-	needRoot(t)
-	path, torn = blank(t, 320), blank(t, 320)
-	run(t, "mkfs.xfs", append(append([]string{"-q"}, args...), path)...)
-	mounted(t, func(dir string) { run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) {
+	testvolume.Need(t, "xfsprogs", "mkfs.xfs", "xfs_db")
+	testvolume.NeedRoot(t)
+	path, torn = testvolume.Blank(t, 320), testvolume.Blank(t, 320)
+	testvolume.Run(t, "mkfs.xfs", append(append([]string{"-q"}, args...), path)...)
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) {
 		fillMounted(t, dir, 11, 24)
 		want = collect(t, dir)
-		run(t, "sync", "-f", dir)
+		testvolume.Run(t, "sync", "-f", dir)
 		if err := os.WriteFile(torn, load(t, path), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +30,7 @@ func makeXFS(t *testing.T, args ...string) (path, torn string, want tree) {
 				t.Fatal(err)
 			}
 		}
-		run(t, "sync", "-f", dir)
+		testvolume.Run(t, "sync", "-f", dir)
 		for i := range 150 {
 			if err := os.Remove(filepath.Join(dir, "x"+strconv.Itoa(i))); err != nil {
 				t.Fatal(err)
@@ -41,7 +43,7 @@ func makeXFS(t *testing.T, args ...string) (path, torn string, want tree) {
 // xfsField asks xfs_db for a number of a superblock.
 func xfsField(t *testing.T, path, name string) int64 {
 	t.Helper()
-	_, v, _ := strings.Cut(run(t, "xfs_db", "-r", "-c", "sb 0", "-c", "p "+name, path), "=")
+	_, v, _ := strings.Cut(testvolume.Run(t, "xfs_db", "-r", "-c", "sb 0", "-c", "p "+name, path), "=")
 	n, err := strconv.ParseInt(strings.TrimSpace(v), 0, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +67,7 @@ func TestXFSAgreesWithItsOwnTools(t *testing.T) {
 			}
 			block, perGroup := xfsField(t, path, "blocksize"), xfsField(t, path, "agblocks")
 			free := map[int64]bool{}
-			for line := range strings.Lines(run(t, "xfs_db", "-r", "-c", "freesp -d", path)) {
+			for line := range strings.Lines(testvolume.Run(t, "xfs_db", "-r", "-c", "freesp -d", path)) {
 				var f []int64
 				for word := range strings.FieldsSeq(line) {
 					if n, err := strconv.ParseInt(word, 10, 64); err == nil {

@@ -2,12 +2,9 @@ package triage
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +13,7 @@ import (
 	"time"
 
 	"salvor/rescue"
+	"salvor/rescue/internal/testvolume"
 	"salvor/rescue/layout"
 	"salvor/rescue/mapfile"
 )
@@ -250,27 +248,14 @@ func tierMap(l *layout.Layout, sectors int64) []rescue.Tier {
 // seeds are small images of all kinds, without content.
 var seeds = []string{"ntfs", "ext2", "ext4", "ext4-journal", "fat12", "fat16", "fat32", "exfat", "hfsplus", "mbr", "gpt"}
 
-// seed unpacks one of them: a size, then blocks of 4096 by number.
+// seed unpacks one of them.
 func seed(t testing.TB, name string) []byte {
 	t.Helper()
-	f, err := os.Open(filepath.Join("..", "layout", "testdata", name+".sparse.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	var size, at int64
-	if err == nil {
-		err = binary.Read(z, binary.LittleEndian, &size)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	blocks := map[int64][]byte{}
+	size := testvolume.Unpack(t, filepath.Join("..", "layout", "testdata", name+".sparse.gz"), func(number int64, block []byte) { blocks[number] = block })
 	data := make([]byte, size)
-	for binary.Read(z, binary.LittleEndian, &at) == nil {
-		if _, err := io.ReadFull(z, data[at*4096:min((at+1)*4096, size)]); err != nil && size%4096 == 0 {
-			t.Fatal(err)
-		}
+	for number, block := range blocks {
+		copy(data[number*testvolume.Block:], block)
 	}
 	return data
 }

@@ -1,13 +1,10 @@
 package triage
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,40 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/rescue"
+	"salvor/rescue/internal/testvolume"
 	"salvor/rescue/layout"
 	"salvor/rescue/mapfile"
 )
-
-// need skips the test when a tool is missing.
-func need(t *testing.T, pkg string, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed (Debian package %s)", tool, pkg)
-		}
-	}
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-}
-
-// tool runs a program and returns what it printed.
-func tool(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MTOOLS_SKIP_CHECK=1")
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, errs.String())
-	}
-	return string(out)
-}
 
 // plant makes files of random content below dir; those below "gone" are to be deleted.
 func plant(t *testing.T, dir string) map[string][]byte {
@@ -62,48 +29,20 @@ func plant(t *testing.T, dir string) map[string][]byte {
 		folder := []string{"Users/anna/Pictures", "Users/anna/Documents", "gone", "Windows/System32", "home/otto"}[i%5]
 		files[fmt.Sprintf("%s/%d/file number %04d.bin", folder, i%3, i)] = p
 	}
-	for path, p := range files {
-		path = filepath.Join(dir, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, p, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	testvolume.Write(t, dir, files)
 	return files
-}
-
-func blank(t *testing.T, mib int64) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "volume.img")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, mib<<20); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // copied mounts an image by the program given, copies src, and deletes what is gone.
 func copied(t *testing.T, src string, mount ...string) {
 	t.Helper()
-	dir := t.TempDir()
-	tool(t, mount[0], append(mount[1:], dir)...)
-	done := false
-	defer func() {
-		if !done {
-			_ = exec.Command("umount", dir).Run()
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, mount[0], append(mount[1:], dir)...) }, func(dir string) {
+		testvolume.Run(t, "cp", "-r", src+"/.", dir)
+		testvolume.Run(t, "sync", "-f", dir)
+		if err := os.RemoveAll(filepath.Join(dir, "gone")); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	tool(t, "cp", "-r", src+"/.", dir)
-	tool(t, "sync", "-f", dir)
-	if err := os.RemoveAll(filepath.Join(dir, "gone")); err != nil {
-		t.Fatal(err)
-	}
-	done = true
-	tool(t, "umount", dir)
+	})
 }
 
 // makers make a volume of the files below src, and delete those below "gone".
@@ -112,9 +51,9 @@ var makers = []struct {
 	make func(t *testing.T, src string) string
 }{
 	{"ext4", func(t *testing.T, src string) string {
-		need(t, "e2fsprogs", "mke2fs", "debugfs")
-		path := blank(t, 256)
-		tool(t, "mke2fs", "-q", "-F", "-t", "ext4", "-d", src, path)
+		testvolume.Need(t, "e2fsprogs", "mke2fs", "debugfs")
+		path := testvolume.Blank(t, 256)
+		testvolume.Run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-d", src, path)
 		var script strings.Builder
 		for i := range 3 {
 			list, err := os.ReadDir(filepath.Join(src, "gone", strconv.Itoa(i)))
@@ -131,63 +70,42 @@ var makers = []struct {
 		if err := os.WriteFile(commands, []byte(script.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		tool(t, "debugfs", "-w", "-f", commands, path)
+		testvolume.Run(t, "debugfs", "-w", "-f", commands, path)
 		return path
 	}},
 	{"ntfs", func(t *testing.T, src string) string {
-		need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g")
-		needRoot(t)
-		path := blank(t, 256)
-		tool(t, "mkfs.ntfs", "-q", "-F", "-f", path)
+		testvolume.Need(t, "ntfs-3g", "mkfs.ntfs", "ntfs-3g")
+		testvolume.NeedRoot(t)
+		path := testvolume.Blank(t, 256)
+		testvolume.Run(t, "mkfs.ntfs", "-q", "-F", "-f", path)
 		copied(t, src, "ntfs-3g", path)
 		return path
 	}},
 	{"fat32", func(t *testing.T, src string) string {
-		need(t, "dosfstools", "mkfs.fat")
-		need(t, "mtools", "mcopy", "mdeltree")
-		path := blank(t, 256)
-		tool(t, "mkfs.fat", "-F", "32", "-s", "4", path)
+		testvolume.Need(t, "dosfstools", "mkfs.fat")
+		testvolume.Need(t, "mtools", "mcopy", "mdeltree")
+		path := testvolume.Blank(t, 256)
+		testvolume.Run(t, "mkfs.fat", "-F", "32", "-s", "4", path)
 		for _, top := range []string{"gone", "Users", "Windows", "home"} {
-			tool(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(src, top), "::/"+top)
+			testvolume.Run(t, "mcopy", "-s", "-Q", "-i", path, filepath.Join(src, top), "::/"+top)
 		}
-		tool(t, "mdeltree", "-i", path, "::/gone")
+		testvolume.Run(t, "mdeltree", "-i", path, "::/gone")
 		return path
 	}},
 	{"exfat", func(t *testing.T, src string) string {
-		need(t, "exfatprogs", "mkfs.exfat")
-		need(t, "exfat-fuse", "mount.exfat-fuse")
-		needRoot(t)
-		path := blank(t, 256)
-		tool(t, "mkfs.exfat", "-c", "4096", path)
-		device := strings.TrimSpace(tool(t, "losetup", "-f", "--show", path))
-		defer func() { tool(t, "losetup", "-d", device) }()
-		copied(t, src, "mount.exfat-fuse", device)
+		testvolume.Need(t, "exfatprogs", "mkfs.exfat")
+		testvolume.Need(t, "exfat-fuse", "mount.exfat-fuse")
+		testvolume.NeedRoot(t)
+		path := testvolume.Blank(t, 256)
+		testvolume.Run(t, "mkfs.exfat", "-c", "4096", path)
+		testvolume.Loop(t, path, func(device string) { copied(t, src, "mount.exfat-fuse", device) })
 		return path
 	}},
 	{"hfsplus", func(t *testing.T, src string) string { // packed: there is no mkfs, and nothing was deleted
-		need(t, "xorriso", "xorriso")
 		if err := os.RemoveAll(filepath.Join(src, "gone")); err != nil {
 			t.Fatal(err)
 		}
-		iso := filepath.Join(t.TempDir(), "h.iso")
-		tool(t, "xorriso", "-as", "mkisofs", "-quiet", "-hfsplus", "-V", "H", "-o", iso, src)
-		said := tool(t, "xorriso", "-indev", iso, "-report_system_area", "plain")
-		kind := regexp.MustCompile(`APM partition type *: *(\d+) +Apple_HFS\b`).FindStringSubmatch(said)
-		if kind == nil {
-			t.Fatal("no HFS+ in the image")
-		}
-		place := regexp.MustCompile(`APM start and size *: *` + kind[1] + ` +(\d+) +(\d+)`).FindStringSubmatch(said)
-		first, _ := strconv.ParseInt(place[1], 10, 64)
-		count, _ := strconv.ParseInt(place[2], 10, 64)
-		data, err := os.ReadFile(iso)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "volume.img")
-		if err := os.WriteFile(path, data[first*512:(first+count)*512], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+		return testvolume.HFSPlus(t, src)
 	}},
 }
 
