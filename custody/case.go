@@ -290,7 +290,7 @@ func (f *caseFold) apply(e Event, order int) {
 		}
 	case ItemReceived, Offered, Accepted, PlaceChanged, SealApplied, SealChecked, SentExternal, BackExternal, ItemReturned:
 		f.applyItem(e, order)
-	case DataRestored, DataExtracted, DataReturned, CopyErased, MediumDestroyed, CustomerConfirmed:
+	case DataOpened, DataRestored, DataExtracted, DataReturned, CopyErased, MediumDestroyed, CustomerConfirmed:
 		f.applyCopy(e, order)
 	case MediumEraseStarted, MediumEraseFailed, MediumEraseDone:
 		applyWipe(&c.Wipes, e)
@@ -391,9 +391,6 @@ func (f *caseFold) applyImage(e Event) {
 	case ImageVerified:
 		f.image(p.Image)
 		c.Checks = append(c.Checks, Check{ref, at, e.Op, p})
-	case DataOpened:
-		f.used(p.Image, ref)
-		c.Openings = append(c.Openings, Opening{ref, at, e.Op, p})
 	case EraseStarted:
 		i := f.image(p.Image)
 		i.EraseJob, i.EraseFailed = p.Job, ""

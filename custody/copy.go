@@ -19,7 +19,10 @@ type ExportedCopy struct {
 	Bytes  int64
 	Unread int64 // bytes never read from the source
 	Export Export
-	End    CopyEnd
+	// Begun is set while an opening has announced the copy and nothing says that it was
+	// finished: the run was cut off, and part of the data may be there.
+	Begun bool
+	End   CopyEnd
 }
 
 // A CopyFate is how a copy ended.
@@ -165,6 +168,12 @@ func (c Case) Open() []Copy {
 func (f *caseFold) applyCopy(e Event, order int) {
 	c, at, ref := &f.c, e.TS.Time, e.Ref()
 	switch p := e.Pub.(type) {
+	case DataOpened:
+		f.used(p.Image, ref)
+		c.Openings = append(c.Openings, Opening{ref, at, e.Op, p})
+		if p.Copy != "" {
+			f.exported(ExportedCopy{Ref: ref, At: at, Op: e.Op, Image: p.Image, Export: p.Export, Begun: true})
+		}
 	case DataRestored:
 		f.used(p.Image, ref)
 		c.Restores = append(c.Restores, Restore{ref, at, e.Op, p})
@@ -215,15 +224,15 @@ func (f *caseFold) used(image string, ref Ref) {
 	}
 }
 
-// exported adds a copy. Of two events that give one id the first counts, as
-// with everything that is recorded once.
+// exported adds a copy, or says that one which was announced is finished. Of two
+// events that give one id the first counts, as with everything that is recorded once.
 func (f *caseFold) exported(x ExportedCopy) {
 	x.ID = x.Export.Copy
 	if x.ID == "" {
 		x.ID = x.Ref.String()
 	}
 	have := f.export(x.ID)
-	if have.Ref == (Ref{}) {
+	if have.Ref == (Ref{}) || have.Begun && !x.Begun {
 		x.End = have.End
 		*have = x
 	}
