@@ -31,7 +31,7 @@ func (g *imaging) findOrOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.ready(ctx); err != nil {
+	if err := g.ready(ctx, g.ident.Bytes); err != nil {
 		return err
 	}
 	g.no, err = g.ledger.OpenCase(ctx, g.op.ID, g.now().In(g.term.Zone).Year(), func(no custody.CaseNo) []ledger.Entry {
@@ -43,9 +43,10 @@ func (g *imaging) findOrOpen(ctx context.Context) error {
 	return g.loadImage(ctx)
 }
 
-// ready checks what would stop an image at once, before a case is opened for it: two
-// keys, and room in the vault for a disk on which nothing can be left out.
-func (g *imaging) ready(ctx context.Context) error {
+// ready checks what would stop an image at once, before a case is opened or a seal taken
+// away for it: two keys, and room in the vault for so many bytes of a disk on which
+// nothing can be left out.
+func (g *imaging) ready(ctx context.Context, bytes int64) error {
 	if _, _, err := g.recipients(ctx); err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (g *imaging) ready(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("vault %s: %w", g.vault.name, err)
 	}
-	if need := vault.WorstCase(g.ident.Bytes); free < need {
+	if need := vault.WorstCase(bytes); free < need {
 		return fmt.Errorf("vault %s: %w: %s free, %s needed in the worst case", g.vault.name, vault.ErrNoSpace, ui.Size(free), ui.Size(need))
 	}
 	return nil
@@ -95,7 +96,7 @@ func (g *imaging) inCase(ctx context.Context) error {
 	if err := g.clockPlausible(ctx, "image", g.o.customer.clockChecked); err != nil {
 		return err
 	}
-	if err := g.ready(ctx); err != nil {
+	if err := g.ready(ctx, g.ident.Bytes); err != nil {
 		return err
 	}
 	begin, err := g.begin(ctx, g.no, c, c.Deadline, custody.At(g.now()))

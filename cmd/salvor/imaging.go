@@ -128,7 +128,11 @@ func (g *imaging) rescue(ctx context.Context) error {
 }
 
 // reopen records that the seal of an image no longer stands, before it is taken away.
+// What can be known to stop the run leaves the seal in force.
 func (g *imaging) reopen(ctx context.Context) error {
+	if err := g.ready(ctx, g.image.Bytes-g.image.Rescued); err != nil {
+		return err
+	}
 	_, err := g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.ImageReopened{
 		Image: g.image.Name, Root: g.image.Seal.Root,
 	}})
