@@ -188,6 +188,9 @@ func (s *station) report(ctx context.Context, kind custody.PaperKind, no string,
 			return err
 		}
 	}
+	if kind != custody.PaperAudit { // that one tells all that its audit finds
+		s.auditAhead(ctx)
+	}
 	language := s.language(o, c.Language)
 	papers, err := s.papers(ctx, kind, c, o, language)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 
 	"salvor/cmd/salvor/internal/config"
 	"salvor/cmd/salvor/internal/ui"
@@ -101,10 +103,29 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
+// auditAhead begins to audit the ledger for the foot of a paper. An audit reads the
+// whole file: on a connection of its own it does so while the paper is filled.
+func (s *station) auditAhead(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	found := make(chan error, 1)
+	go func() {
+		l, err := ledger.Open(ctx, filepath.Join(s.dir, ledgerFile), s.keys, s.now)
+		if err == nil {
+			_, err = l.Audit(ctx)
+			err = errors.Join(err, l.Close())
+		}
+		found <- err
+	}()
+	s.audited = sync.OnceValue(func() error { return <-found })
+	s.atEnd = append(s.atEnd, func() { stop(); _ = s.audited() })
+}
+
 // foot fills what stands at the bottom of every paper: the ledger is audited for it.
 func (s *station) foot(ctx context.Context) (report.Foot, error) {
-	_, err := s.ledger.Audit(ctx)
-	return s.footAfter(ctx, err)
+	if s.audited == nil {
+		s.auditAhead(ctx)
+	}
+	return s.footAfter(ctx, s.audited())
 }
 
 // footAfter is the foot of a paper for which the ledger was audited with that result.

@@ -13,7 +13,7 @@ import (
 
 // shopPaper fills a paper about the shop as a whole.
 func (s *station) shopPaper(ctx context.Context, kind custody.PaperKind, language custody.Language) (report.Paper, error) {
-	head, foot, err := s.frame(ctx, numbered(s.today(), kind), report.CopyAnyone, language)
+	head, err := s.head(ctx, numbered(s.today(), kind), report.CopyAnyone, language)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (s *station) shopPaper(ctx context.Context, kind custody.PaperKind, languag
 	if err != nil {
 		return nil, err
 	}
-	f := shopFacts{s, shop, head, foot, custody.DateOf(s.now(), s.config.Shop.Zone())}
+	f := shopFacts{s, shop, head, custody.DateOf(s.now(), s.config.Shop.Zone())}
 	switch kind {
 	case custody.PaperDue:
 		return f.due(ctx)
@@ -38,7 +38,6 @@ type shopFacts struct {
 	*station
 	shop  custody.Shop
 	head  report.Head
-	foot  report.Foot
 	today custody.Date
 }
 
@@ -56,7 +55,7 @@ func (f shopFacts) due(ctx context.Context) (report.Paper, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := report.DuePaper{Head: f.head, Foot: f.foot, At: f.now(), Audit: f.foot.Ledger}
+	p := report.DuePaper{Head: f.head, At: f.now()}
 	policy := f.shop.Policy(f.today)
 	for _, c := range cases {
 		f.clocks(&p, c.Requests, c.Incidents)
@@ -97,7 +96,11 @@ func (f shopFacts) due(ctx context.Context) (report.Paper, error) {
 	if err := f.vaults(ctx, &p, cases); err != nil {
 		return nil, err
 	}
-	p.Operators, err = f.operators(ctx, policy)
+	if p.Operators, err = f.operators(ctx, policy); err != nil {
+		return nil, err
+	}
+	p.Foot, err = f.foot(ctx)
+	p.Audit = p.Foot.Ledger
 	return p, err
 }
 
@@ -272,7 +275,7 @@ func (f shopFacts) operators(ctx context.Context, policy custody.Policy) ([]repo
 }
 
 func (f shopFacts) register(ctx context.Context) (report.Paper, error) {
-	p := report.RegisterPaper{Head: f.head, Foot: f.foot, Updated: f.shop.Created}
+	p := report.RegisterPaper{Head: f.head, Updated: f.shop.Created}
 	p.Controller, p.Processor = report.StandardRegister()
 	for _, n := range custody.PolicyNames() {
 		v := report.RegisterPeriod{Name: n, Value: f.shop.PolicyValue(n, f.today)}
@@ -299,7 +302,12 @@ func (f shopFacts) register(ctx context.Context) (report.Paper, error) {
 			p.Updated = c.At
 		}
 	}
-	return p, f.clients(ctx, &p)
+	err := f.clients(ctx, &p)
+	if err != nil {
+		return nil, err
+	}
+	p.Foot, err = f.foot(ctx)
+	return p, err
 }
 
 // clients are the businesses whose processor the shop is, while it has something of them.
@@ -327,7 +335,7 @@ func (f shopFacts) clients(ctx context.Context, p *report.RegisterPaper) error {
 }
 
 func (f shopFacts) incidents(ctx context.Context) (report.Paper, error) {
-	p := report.IncidentsPaper{Head: f.head, Foot: f.foot, At: f.now()}
+	p := report.IncidentsPaper{Head: f.head, At: f.now()}
 	all, _, err := f.registers(ctx)
 	if err != nil {
 		return nil, err
@@ -358,7 +366,8 @@ func (f shopFacts) incidents(ctx context.Context) (report.Paper, error) {
 		p.Incidents = append(p.Incidents, r)
 	}
 	slices.SortStableFunc(p.Incidents, func(a, b report.Incident) int { return b.Aware.Compare(a.Aware) })
-	return p, nil
+	p.Foot, err = f.foot(ctx)
+	return p, err
 }
 
 func told(due time.Time, n *custody.Notice) report.Notification {
@@ -370,7 +379,7 @@ func told(due time.Time, n *custody.Notice) report.Notification {
 }
 
 func (f shopFacts) requests(ctx context.Context) (report.Paper, error) {
-	p := report.RequestsPaper{Head: f.head, Foot: f.foot, At: f.now()}
+	p := report.RequestsPaper{Head: f.head, At: f.now()}
 	_, all, err := f.registers(ctx)
 	if err != nil {
 		return nil, err
@@ -394,7 +403,8 @@ func (f shopFacts) requests(ctx context.Context) (report.Paper, error) {
 		p.Requests = append(p.Requests, r)
 	}
 	slices.SortStableFunc(p.Requests, func(a, b report.Request) int { return b.Received.Compare(a.Received) })
-	return p, nil
+	p.Foot, err = f.foot(ctx)
+	return p, err
 }
 
 // askedOf is a request and the case that it concerns, if any.

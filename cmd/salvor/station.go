@@ -35,8 +35,9 @@ type station struct {
 	keys   ledger.Station
 	ledger *ledger.Ledger
 
-	signing string   // id of the operator who signs, "" while nobody does
-	atEnd   []func() // what is closed with the station
+	signing string       // id of the operator who signs, "" while nobody does
+	audited func() error // what the audit for a paper has found, when one was begun ahead
+	atEnd   []func()     // what is closed with the station
 }
 
 const (
