@@ -44,6 +44,11 @@ func (g *imaging) ref() vault.ImageRef {
 
 // run images, seals and checks. Whatever happens, the last event tells the state.
 func (g *imaging) run(ctx context.Context) error {
+	stop, err := g.exchangeMeanwhile(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if g.reopens {
 		if err := g.reopen(ctx); err != nil {
 			return err
