@@ -1,11 +1,8 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,6 +50,7 @@ const (
 	FateUnproved  = "unproved"  // overwritten and removed, on storage where that proves nothing
 	FateMissing   = "missing"   // it was not where the ledger says it was made
 	FateFailed    = "failed"    // it could not be overwritten or read back
+	FateEarlier   = "earlier"   // an earlier erasing destroyed it, as the signed event KeyCopy.By says; nothing of it was checked again
 )
 
 // How the overwritten content was read back.
@@ -151,7 +149,8 @@ type KeyCopy struct {
 	Keystore string `json:"keystore"` // id of the keystore or vault
 	File     string `json:"file"`     // name below the keystore's directory of the image: "0001.age"
 	SHA256   string `json:"sha256,omitempty"`
-	Fate     string `json:"fate"` // one of the Fate constants
+	Fate     string `json:"fate"`         // one of the Fate constants
+	By       string `json:"by,omitempty"` // with FateEarlier: the event that says so, "NAS/812"
 }
 
 // Storage is where the image or its keys lay, as this computer saw it.
@@ -166,9 +165,6 @@ type Storage struct {
 	Layers     []string `json:"layers,omitempty"`    // kinds of the layers below that are not covered: "loop", "virtio"
 	Snapshots  []string `json:"snapshots,omitempty"` // signs of snapshots or recycle bins: ".zfs/snapshot"; none seen is not none there
 }
-
-// maxAttest bounds the text of an attest, in bytes.
-const maxAttest = 256 << 10
 
 // Uncover sets NotCovered to everything that must be said, and more. What names a
 // layer below a virtual device is said in Storage already and left out here.
@@ -276,8 +272,7 @@ func (a Attest) checkForm() error {
 		}
 	}
 	for _, k := range a.Keys {
-		if !oneLine(k.Keystore, 1, 255) || !oneLine(k.File, 1, 255) || k.SHA256 != "" && !hex64.MatchString(k.SHA256) ||
-			!slices.Contains([]string{FateDestroyed, FateUnproved, FateMissing, FateFailed}, k.Fate) {
+		if !k.ok() {
 			return bad("key copy")
 		}
 	}
@@ -298,6 +293,13 @@ func (a Attest) checkForm() error {
 		}
 	}
 	return nil
+}
+
+func (k KeyCopy) ok() bool {
+	_, err := custody.ParseRef(k.By)
+	return oneLine(k.Keystore, 1, 255) && oneLine(k.File, 1, 255) && (k.SHA256 == "" || hex64.MatchString(k.SHA256)) &&
+		slices.Contains([]string{FateDestroyed, FateUnproved, FateMissing, FateFailed, FateEarlier}, k.Fate) &&
+		(k.Fate == FateEarlier && err == nil || k.Fate != FateEarlier && k.By == "")
 }
 
 func (a Attest) checkClaims() error {
@@ -343,60 +345,18 @@ func oneLine(s string, least, most int) bool {
 // Text returns the exact text to be signed as a note (golang.org/x/mod/sumdb/note):
 // one line of canonical JSON and a line break. It refuses what [Attest.Check] refuses.
 // Times are cut down to whole seconds in UTC.
-func (a Attest) Text() ([]byte, error) {
-	a.Issued, a.Deadline, a.Started, a.Ended = second(a.Issued), second(a.Deadline), second(a.Started), second(a.Ended)
-	if err := a.Check(); err != nil {
-		return nil, err
-	}
-	line, err := canonical(a)
-	if err != nil {
-		return nil, err
-	}
-	if len(line) >= maxAttest {
-		return nil, fmt.Errorf("longer than 256 KiB: %w", ErrAttest)
-	}
-	return append(line, '\n'), nil
-}
+func (a Attest) Text() ([]byte, error) { return textOfStatement(a) }
 
 // ParseAttest reads the text of a note strictly: what it accepts is exactly what
 // [Attest.Text] of the result writes. Anything else is [ErrAttest] or
 // [ErrContradiction].
-func ParseAttest(text []byte) (Attest, error) {
-	if len(text) > maxAttest {
-		return Attest{}, fmt.Errorf("longer than 256 KiB: %w", ErrAttest)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	var a Attest
-	if err := dec.Decode(&a); err != nil {
-		return Attest{}, fmt.Errorf("%w: %w", ErrAttest, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Attest{}, fmt.Errorf("more than one value: %w", ErrAttest)
-	}
-	again, err := a.Text()
-	if err != nil {
-		return Attest{}, err
-	}
-	if !bytes.Equal(again, text) {
-		return Attest{}, fmt.Errorf("not in its one spelling: %w", ErrAttest)
-	}
-	return a, nil
-}
+func ParseAttest(text []byte) (Attest, error) { return parseStatement[Attest](text) }
 
 // OpenAttest verifies a signed attest against the keys of known stations and reads
 // it. The signature is checked before anything is parsed. An error of note.Open says
 // that no known station signed it.
 func OpenAttest(signed []byte, known note.Verifiers) (Attest, *note.Note, error) {
-	n, err := note.Open(signed, known)
-	if err != nil {
-		return Attest{}, nil, fmt.Errorf("signature of the attest: %w", err)
-	}
-	a, err := ParseAttest([]byte(n.Text))
-	if err != nil {
-		return Attest{}, nil, err
-	}
-	return a, n, nil
+	return openStatement[Attest](signed, known)
 }
 
 // AttestPaper is the attest as it is printed.

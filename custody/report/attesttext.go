@@ -108,7 +108,7 @@ func (a Attest) keys(s *page) {
 		{Title: "SHA-256", Code: true},
 	}}
 	for _, k := range a.Keys {
-		t.Rows = append(t.Rows, []string{plain(k.File), plain(k.Keystore), s.say("attest.fate." + k.Fate), k.SHA256})
+		t.Rows = append(t.Rows, []string{plain(k.File), plain(k.Keystore), s.say("attest.fate."+k.Fate, "ref", k.By), k.SHA256})
 	}
 	s.table(t, s.say("attest.keys_none"))
 }

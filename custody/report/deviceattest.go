@@ -1,11 +1,7 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -214,55 +210,15 @@ func (a DeviceAttest) checkClaims() error {
 }
 
 // Text returns the exact text to be signed, as [Attest.Text] does.
-func (a DeviceAttest) Text() ([]byte, error) {
-	a.Issued, a.Started, a.Ended = second(a.Issued), second(a.Started), second(a.Ended)
-	if err := a.Check(); err != nil {
-		return nil, err
-	}
-	line, err := canonical(a)
-	if err != nil {
-		return nil, err
-	}
-	if len(line) >= maxAttest {
-		return nil, fmt.Errorf("longer than 256 KiB: %w", ErrAttest)
-	}
-	return append(line, '\n'), nil
-}
+func (a DeviceAttest) Text() ([]byte, error) { return textOfStatement(a) }
 
 // ParseDeviceAttest reads the text of a note strictly, as [ParseAttest] does.
 func ParseDeviceAttest(text []byte) (DeviceAttest, error) {
-	if len(text) > maxAttest {
-		return DeviceAttest{}, fmt.Errorf("longer than 256 KiB: %w", ErrAttest)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	var a DeviceAttest
-	if err := dec.Decode(&a); err != nil {
-		return DeviceAttest{}, fmt.Errorf("%w: %w", ErrAttest, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return DeviceAttest{}, fmt.Errorf("more than one value: %w", ErrAttest)
-	}
-	again, err := a.Text()
-	if err != nil {
-		return DeviceAttest{}, err
-	}
-	if !bytes.Equal(again, text) {
-		return DeviceAttest{}, fmt.Errorf("not in its one spelling: %w", ErrAttest)
-	}
-	return a, nil
+	return parseStatement[DeviceAttest](text)
 }
 
 // OpenDeviceAttest verifies a signed attest against the keys of known stations and
 // reads it, as [OpenAttest] does.
 func OpenDeviceAttest(signed []byte, known note.Verifiers) (DeviceAttest, *note.Note, error) {
-	n, err := note.Open(signed, known)
-	if err != nil {
-		return DeviceAttest{}, nil, fmt.Errorf("signature of the attest: %w", err)
-	}
-	a, err := ParseDeviceAttest([]byte(n.Text))
-	if err != nil {
-		return DeviceAttest{}, nil, err
-	}
-	return a, n, nil
+	return openStatement[DeviceAttest](signed, known)
 }

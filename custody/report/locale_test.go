@@ -148,7 +148,7 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	add("device.discard.", "done", "refused")
 	add("device.sanitize.", "refused", "failed", "succeeded")
 	add("attest.ground_", GroundDeadline, GroundEarly)
-	add("attest.fate.", FateDestroyed, FateUnproved, FateMissing, FateFailed)
+	add("attest.fate.", FateDestroyed, FateUnproved, FateMissing, FateFailed, FateEarlier)
 	add("attest.read.", ReadDevice, ReadFile, ReadNone)
 	add("attest.technique.", TechniqueStream, TechniqueDevice)
 	add("attest.holds.", "image", "keys", "image and keys")
