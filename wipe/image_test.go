@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"salvor/rescue/blockdev/sysblock"
 
-	"salvor/wipe/internal/kernel"
+	"golang.org/x/sys/unix"
 )
 
 // image is an invented image in a vault of its own: the marks are those of the
@@ -288,8 +288,8 @@ func mounted(point string) bool {
 		return false
 	}
 	defer f.Close()
-	all, _ := kernel.ParseMounts(f)
-	return slices.ContainsFunc(all, func(m kernel.Mount) bool { return m.Point == point })
+	all, _ := sysblock.ParseMounts(f)
+	return slices.ContainsFunc(all, func(m sysblock.Mount) bool { return m.Point == point })
 }
 
 // holds counts how many of the given 4 KiB blocks of old content lie anywhere on

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"salvor/wipe/internal/kernel"
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // kindOf says how far salvor knows a type of file system. Only the two that were
@@ -36,7 +36,7 @@ func kindOf(fstype string) Kind {
 // site is a Place with what only this process needs to know of it.
 type site struct {
 	Place
-	mount kernel.Mount
+	mount sysblock.Mount
 	block int64  // unit in which space is handed out, bytes
 	node  string // path of the block device; empty when there is none
 	raw   bool   // node holds the blocks at the offsets that FIEMAP tells
@@ -50,14 +50,14 @@ func siteOf(d *dir, above []string) (site, error) {
 	if err != nil {
 		return site{}, fmt.Errorf("find the file system: %w", err)
 	}
-	mounts, err := kernel.ParseMounts(f)
+	mounts, err := sysblock.ParseMounts(f)
 	f.Close()
 	if err != nil {
 		return site{}, err
 	}
-	i := slices.IndexFunc(mounts, func(m kernel.Mount) bool { return d.id.mount != 0 && m.ID == d.id.mount })
+	i := slices.IndexFunc(mounts, func(m sysblock.Mount) bool { return d.id.mount != 0 && m.ID == d.id.mount })
 	if i < 0 {
-		i = slices.IndexFunc(mounts, func(m kernel.Mount) bool { return m.Dev == d.id.dev })
+		i = slices.IndexFunc(mounts, func(m sysblock.Mount) bool { return m.Dev == d.id.dev })
 	}
 	if i < 0 {
 		return site{}, fmt.Errorf("find the file system: it is not among the mounts: %w", ErrVanished)
@@ -297,7 +297,7 @@ var snapshotNames = []string{
 // snapshots looks for signs of snapshots: in the directory itself and in those given
 // above it, mount points included. It looks by name, since several servers leave the
 // directory out of listings.
-func snapshots(d *dir, m kernel.Mount, above []string) []string {
+func snapshots(d *dir, m sysblock.Mount, above []string) []string {
 	var found []string
 	for _, name := range snapshotNames {
 		var st unix.Stat_t

@@ -12,13 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
+	"salvor/rescue/blockdev/passthrough"
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // attachment is a device, or a file, while it is held open. When a disk is plugged
 // out and in again, the source gets another one.
 type attachment struct {
 	id   Identity
-	node node // of a device
+	node sysblock.Node // of a device
 
 	read  readFunc
 	size  func() (int64, error)
@@ -38,7 +40,7 @@ type attachment struct {
 
 // attach checks that nothing uses a device, holds it, protects it, lowers the
 // kernel's patience with it, and finds the best way to read it.
-func (h host) attach(path string, n node, o Options) (*attachment, error) {
+func (h host) attach(path string, n sysblock.Node, o Options) (*attachment, error) {
 	if use, err := h.use(path, n); err != nil {
 		return nil, err
 	} else if use != nil {
@@ -48,10 +50,10 @@ func (h host) attach(path string, n node, o Options) (*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{id: h.describe(n), node: n, f: f, rings: newRings(), seq: number(n.diskDir(), "diskseq")}
+	a := &attachment{id: h.describe(n), node: n, f: f, rings: newRings(), seq: n.Seq()}
 	a.id.Path = path
 	a.size = func() (int64, error) { return ask(f, unix.BLKGETSIZE64) }
-	a.state = func() string { return text(n.diskDir(), "device/state") }
+	a.state = func() string { return sysblock.Text(n.DiskDir(), "device/state") }
 	made := h.describeChange(n)
 	a.close = func() error { return h.detach(a, made, o) }
 	if err = h.settle(f, n, &made, o); err == nil {
@@ -71,7 +73,7 @@ func (h host) attach(path string, n node, o Options) (*attachment, error) {
 
 // settle changes what is changed while a device is read, and writes it down in made
 // and, before, in the record.
-func (h host) settle(f *os.File, n node, made *record, o Options) error {
+func (h host) settle(f *os.File, n sysblock.Node, made *record, o Options) error {
 	was, err := ask(f, unix.BLKROGET)
 	if err != nil {
 		return fmt.Errorf("%w: ask for the read-only flag: %w", ErrNotReadOnly, err)
@@ -79,7 +81,7 @@ func (h host) settle(f *os.File, n node, made *record, o Options) error {
 	plan := *made
 	plan.ReadOnly = int32(was) == 0
 	if o.Restore != "" {
-		plan.Settings = lowerable(n.diskDir())
+		plan.Settings = lowerable(n.DiskDir())
 		if err := plan.save(o.Restore); err != nil {
 			return fmt.Errorf("record its settings: %w", err)
 		}
@@ -89,7 +91,7 @@ func (h host) settle(f *os.File, n node, made *record, o Options) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotReadOnly, err)
 	}
-	apply(n.diskDir(), made.Settings)
+	apply(n.DiskDir(), made.Settings)
 	return nil
 }
 
@@ -150,10 +152,10 @@ func orElse(own, plain readFunc) readFunc {
 // commands is how a device is read by commands of our own; nil when it takes none,
 // or says another size of itself than the kernel does.
 func (h host) commands(a *attachment, o Options) readFunc {
-	disk, sector := a.node.diskDir(), int64(a.id.Sector)
-	first, blocks := int64(0), number(disk, "size")*512/sector
-	if a.node.partition {
-		start := a.node.start * 512
+	disk, sector := a.node.DiskDir(), int64(a.id.Sector)
+	first, blocks := int64(0), sysblock.Number(disk, "size")*512/sector
+	if a.node.Partition {
+		start := a.node.Start * 512
 		if start <= 0 || start%sector != 0 {
 			return nil
 		}
@@ -164,7 +166,7 @@ func (h host) commands(a *attachment, o Options) readFunc {
 	if a.id.Bytes%sector != 0 || first+a.id.Bytes/sector > blocks || chunk == 0 {
 		return nil
 	}
-	if isDir(filepath.Join(disk, "device/scsi_disk")) && text(disk, "device/type") == "0" {
+	if isDir(filepath.Join(disk, "device/scsi_disk")) && sysblock.Text(disk, "device/type") == "0" {
 		d := &scsi{do: passThrough(a.f), after: o.After, first: first, blocks: blocks, sector: int(sector), grain: grain, chunk: chunk}
 		if n, size, err := d.capacity(context.Background()); err == nil && n == blocks && size == d.sector {
 			a.way = "scsi"
@@ -173,7 +175,11 @@ func (h host) commands(a *attachment, o Options) readFunc {
 		return nil
 	}
 	if a.id.Transport == "nvme" {
-		d := &nvme{do: nvmePassThrough(a.f), namespace: nvmeNamespace(a.f), first: first, blocks: blocks, sector: int(sector), chunk: chunk}
+		namespace, err := passthrough.Namespace(a.f)
+		if err != nil {
+			return nil
+		}
+		d := &nvme{do: nvmePassThrough(a.f), namespace: namespace, first: first, blocks: blocks, sector: int(sector), chunk: chunk}
 		if n, size, err := d.identify(); err == nil && n == blocks && size == d.sector {
 			a.way = "nvme"
 			return d.read
@@ -187,7 +193,7 @@ func (h host) commands(a *attachment, o Options) readFunc {
 // is begun in its middle. 0 is a disk of which a single sector is too much.
 func commandSize(disk string, grain int) int {
 	page := int64(os.Getpagesize())
-	most, segments := number(disk, "queue/max_hw_sectors_kb")<<10, number(disk, "queue/max_segments")
+	most, segments := sysblock.Number(disk, "queue/max_hw_sectors_kb")<<10, sysblock.Number(disk, "queue/max_segments")
 	if most <= 0 || segments <= 0 {
 		most, segments = narrow, 2+narrow/page
 	}

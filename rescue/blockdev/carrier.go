@@ -5,8 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+
+	"salvor/rescue/blockdev/sysblock"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,57 +43,53 @@ func (h host) carrier(path string, depth int) (Carrier, error) {
 		return h.carrierAt(fmt.Sprintf("%d:%d", st.Rdev_major, st.Rdev_minor), depth), nil
 	}
 	dev := fmt.Sprintf("%d:%d", st.Dev_major, st.Dev_minor)
-	if _, err := h.node(dev); err == nil {
+	if _, err := h.Node(dev); err == nil {
 		return h.carrierAt(dev, depth), nil
 	}
-	mount := ""
+	mount := uint64(0)
 	if st.Mask&unix.STATX_MNT_ID != 0 {
-		mount = strconv.FormatUint(st.Mnt_id, 10)
+		mount = st.Mnt_id
 	}
-	return h.carrierOfMount(mount, dev, depth), nil
+	return h.carrierOfMount(mount, unix.Mkdev(st.Dev_major, st.Dev_minor), depth), nil
 }
 
 func doubtful(on string) Carrier { return Carrier{Portable: true, On: on, Why: "nobody can tell"} }
 
 // carrierAt looks at a block device.
 func (h host) carrierAt(dev string, depth int) Carrier {
-	n, err := h.node(dev)
+	n, err := h.Node(dev)
 	if err != nil {
 		return doubtful("device " + dev)
 	}
-	dir := n.diskDir()
+	dir := n.DiskDir()
 	if why := h.portable(dir); why != "" {
-		return Carrier{Portable: true, Known: true, On: n.disk, Why: why}
+		return Carrier{Portable: true, Known: true, On: n.Disk, Why: why}
 	}
-	stays := Carrier{Known: true, On: n.disk}
-	if !strings.HasPrefix(dir, filepath.Join(h.sys, "devices/virtual")+"/") {
+	stays := Carrier{Known: true, On: n.Disk}
+	if !strings.HasPrefix(dir, filepath.Join(h.Sys, "devices/virtual")+"/") {
 		return stays
 	}
 	switch {
-	case strings.HasPrefix(n.disk, "zram"), strings.HasPrefix(n.disk, "ram"):
+	case strings.HasPrefix(n.Disk, "zram"), strings.HasPrefix(n.Disk, "ram"):
 		return stays
-	case strings.HasPrefix(n.disk, "loop"):
-		file, err := os.ReadFile(filepath.Join(dir, "loop/backing_file"))
+	case strings.HasPrefix(n.Disk, "loop"):
+		c, err := h.carrier(n.Backing(), depth+1)
 		if err != nil {
-			return doubtful(n.disk)
-		}
-		c, err := h.carrier(strings.TrimSuffix(string(file), "\n"), depth+1)
-		if err != nil {
-			return doubtful(n.disk)
+			return doubtful(n.Disk)
 		}
 		return c
-	case strings.HasPrefix(n.disk, "nvme"): // several ways to one drive
-		return h.carrierOfNVMe(filepath.Dir(dir), n.disk)
+	case strings.HasPrefix(n.Disk, "nvme"): // several ways to one drive
+		return h.carrierOfNVMe(filepath.Dir(dir), n.Disk)
 	}
 	var below []Carrier
-	for _, name := range entries(filepath.Join(dir, "slaves")) {
+	for _, name := range n.Slaves() {
 		c := doubtful(name)
-		if at, err := filepath.EvalSymlinks(filepath.Join(h.sys, "class/block", name)); err == nil && depth < deepest {
-			c = h.carrierAt(text(at, "dev"), depth+1)
+		if lower, err := h.Named(name); err == nil && depth < deepest {
+			c = h.carrierAt(lower.Dev, depth+1)
 		}
 		below = append(below, c)
 	}
-	return worst(below, n.disk)
+	return worst(below, n.Disk)
 }
 
 // worst is the carrier of what rests on several: one that can be carried away is enough.
@@ -114,9 +111,9 @@ func worst(of []Carrier, on string) Carrier {
 // carrierOfNVMe looks at the controllers of a subsystem.
 func (h host) carrierOfNVMe(subsystem, disk string) Carrier {
 	var ways []Carrier
-	for _, name := range entries(subsystem) {
+	for _, name := range sysblock.Entries(subsystem) {
 		at, err := filepath.EvalSymlinks(filepath.Join(subsystem, name))
-		if err != nil || text(at, "transport") == "" {
+		if err != nil || sysblock.Text(at, "transport") == "" {
 			continue
 		}
 		why := h.portable(at)
@@ -130,7 +127,7 @@ func (h host) carrierOfNVMe(subsystem, disk string) Carrier {
 // can be reached from outside (Thunderbolt) with "removable"; a USB disk has neither, as
 // a rule.
 func (h host) portable(dir string) string {
-	for name := range strings.SplitSeq(strings.TrimPrefix(dir, h.sys), "/") {
+	for name := range strings.SplitSeq(strings.TrimPrefix(dir, h.Sys), "/") {
 		switch strings.TrimRight(name, "0123456789") {
 		case name:
 		case "usb":
@@ -140,13 +137,13 @@ func (h host) portable(dir string) string {
 		}
 	}
 	switch {
-	case text(dir, "device/type") == "SD":
+	case sysblock.Text(dir, "device/type") == "SD":
 		return "memory card"
-	case text(dir, "removable") == "1":
+	case sysblock.Text(dir, "removable") == "1":
 		return "removable"
 	}
-	for at := filepath.Dir(dir); len(at) > len(h.sys); at = filepath.Dir(at) {
-		if text(at, "removable") == "removable" {
+	for at := filepath.Dir(dir); len(at) > len(h.Sys); at = filepath.Dir(at) {
+		if sysblock.Text(at, "removable") == "removable" {
 			return "plugged in from outside"
 		}
 	}
@@ -155,79 +152,75 @@ func (h host) portable(dir string) string {
 
 // carrierOfMount looks at a file system that has no block device under its number:
 // none at all, or several.
-func (h host) carrierOfMount(id, dev string, depth int) Carrier {
+func (h host) carrierOfMount(id, dev uint64, depth int) Carrier {
 	m, ok := h.mountOf(id, dev)
 	if !ok {
 		return doubtful("its file system")
 	}
-	stays := Carrier{Known: true, On: m.fs}
-	switch m.fs {
+	stays := Carrier{Known: true, On: m.FS}
+	switch m.FS {
 	case "tmpfs", "ramfs", "devtmpfs":
 		return stays
 	case "nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "afs", "lustre", "fuse.sshfs", "fuse.glusterfs":
 		return stays
 	case "btrfs":
-		return h.carrierOfBtrfs(m.source, depth)
+		return h.carrierOfBtrfs(m.Source, depth)
 	case "overlay":
-		if c, err := h.carrier(m.upper, depth+1); m.upper != "" && err == nil {
+		if c, err := h.carrier(upper(m), depth+1); err == nil {
 			return c
 		}
 	}
-	if dev, ok := blockNumber(m.source); ok {
+	if dev, ok := sysblock.DevAt(m.Source); ok {
 		return h.carrierAt(dev, depth)
 	}
-	return doubtful(m.fs)
+	return doubtful(m.FS)
 }
 
 // carrierOfBtrfs looks at all devices of the file system to which one belongs.
 func (h host) carrierOfBtrfs(source string, depth int) Carrier {
-	dev, ok := blockNumber(source)
+	dev, ok := sysblock.DevAt(source)
 	if !ok {
 		return doubtful("btrfs")
 	}
-	n, err := h.node(dev)
+	n, err := h.Node(dev)
 	if err != nil {
 		return doubtful("btrfs")
 	}
-	for _, id := range entries(filepath.Join(h.sys, "fs/btrfs")) {
-		names := entries(filepath.Join(h.sys, "fs/btrfs", id, "devices"))
-		if !slices.Contains(names, n.name) {
+	for _, id := range sysblock.Entries(filepath.Join(h.Sys, "fs/btrfs")) {
+		names := sysblock.Entries(filepath.Join(h.Sys, "fs/btrfs", id, "devices"))
+		if !slices.Contains(names, n.Name) {
 			continue
 		}
 		var below []Carrier
 		for _, name := range names {
-			below = append(below, h.carrierAt(text(filepath.Join(h.sys, "class/block", name), "dev"), depth+1))
+			below = append(below, h.carrierAt(sysblock.Text(filepath.Join(h.Sys, "class/block", name), "dev"), depth+1))
 		}
 		return worst(below, "btrfs")
 	}
 	return h.carrierAt(dev, depth)
 }
 
-// mount is what /proc/self/mountinfo says of one mount, as far as it is needed here.
-type mount struct{ fs, source, upper string }
-
 // mountOf finds a mount by its id, or where the kernel gives none by the number of its
 // file system.
-func (h host) mountOf(id, dev string) (mount, bool) {
-	b, err := os.ReadFile(filepath.Join(h.proc, "self/mountinfo"))
+func (h host) mountOf(id, dev uint64) (sysblock.Mount, bool) {
+	mounts, err := h.Mounts()
 	if err != nil {
-		return mount{}, false
+		return sysblock.Mount{}, false
 	}
-	for line := range strings.Lines(string(b)) {
-		left, right, _ := strings.Cut(line, " - ")
-		field, behind := strings.Fields(left), strings.Fields(right)
-		if len(field) < 6 || len(behind) < 2 || id != "" && field[0] != id || id == "" && field[2] != dev {
-			continue
+	for _, m := range mounts {
+		if id != 0 && m.ID == id || id == 0 && m.Dev == dev {
+			return m, true
 		}
-		m := mount{fs: behind[0], source: unescape(behind[1])}
-		if len(behind) > 2 {
-			for option := range strings.SplitSeq(behind[2], ",") {
-				if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
-					m.upper = unescape(dir)
-				}
-			}
-		}
-		return m, true
 	}
-	return mount{}, false
+	return sysblock.Mount{}, false
+}
+
+// upper is the directory to which an overlay writes; empty for one that does not.
+func upper(m sysblock.Mount) string {
+	for _, option := range m.Options {
+		if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
+			return sysblock.Unescape(dir)
+		}
+	}
+	return ""
 }

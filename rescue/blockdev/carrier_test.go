@@ -6,18 +6,19 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // hung adds a disk to the machine: its directory below sys, its number, and what else is in it.
 func (h host) hung(t *testing.T, dir, dev string, with map[string]string) {
 	t.Helper()
-	at := filepath.Join(h.sys, dir)
+	at := filepath.Join(h.Sys, dir)
 	write(t, filepath.Join(at, "dev"), dev)
 	for name, content := range with {
 		write(t, filepath.Join(at, name), content)
 	}
-	link(t, at, filepath.Join(h.sys, "dev/block", dev))
-	link(t, at, filepath.Join(h.sys, "class/block", filepath.Base(at)))
+	link(t, at, filepath.Join(h.Sys, "dev/block", dev))
+	link(t, at, filepath.Join(h.Sys, "class/block", filepath.Base(at)))
 }
 
 func TestWhatCanBeCarriedAway(t *testing.T) {
@@ -42,11 +43,11 @@ func TestWhatCanBeCarriedAway(t *testing.T) {
 		}, goes("sde", "USB")},
 		{"a drive on Thunderbolt", "259:4", func(t *testing.T, h host) {
 			h.hung(t, "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/nvme/nvme1/nvme1n1", "259:4", nil)
-			write(t, filepath.Join(h.sys, "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/removable"), "removable")
+			write(t, filepath.Join(h.Sys, "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/removable"), "removable")
 		}, goes("nvme1n1", "plugged in from outside")},
 		{"a port inside", "259:4", func(t *testing.T, h host) {
 			h.hung(t, "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/nvme/nvme1/nvme1n1", "259:4", nil)
-			write(t, filepath.Join(h.sys, "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/removable"), "fixed")
+			write(t, filepath.Join(h.Sys, "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/removable"), "fixed")
 		}, stays("nvme1n1")},
 		{"a FireWire disk", "8:80", func(t *testing.T, h host) {
 			h.hung(t, "devices/pci0000:00/0000:03:00.0/fw1/fw1.0/host8/target8:0:0/8:0:0:0/block/sdf", "8:80", nil)
@@ -70,8 +71,8 @@ func TestWhatCanBeCarriedAway(t *testing.T) {
 		{"a drive with two ways to it", "259:6", func(t *testing.T, h host) {
 			const head = "devices/virtual/nvme-subsystem/nvme-subsys2"
 			h.hung(t, head+"/nvme2n1", "259:6", nil)
-			write(t, filepath.Join(h.sys, "devices/pci0000:00/0000:07:00.0/nvme/nvme2/transport"), "pcie")
-			link(t, filepath.Join(h.sys, "devices/pci0000:00/0000:07:00.0/nvme/nvme2"), filepath.Join(h.sys, head, "nvme2"))
+			write(t, filepath.Join(h.Sys, "devices/pci0000:00/0000:07:00.0/nvme/nvme2/transport"), "pcie")
+			link(t, filepath.Join(h.Sys, "devices/pci0000:00/0000:07:00.0/nvme/nvme2"), filepath.Join(h.Sys, head, "nvme2"))
 		}, stays("nvme2n1")},
 		{"a circle", "253:1", func(t *testing.T, h host) {
 			h.hung(t, "devices/virtual/block/dm-1", "253:1", map[string]string{"slaves/dm-1": ""})
@@ -92,22 +93,24 @@ func TestWhatCanBeCarriedAway(t *testing.T) {
 func TestWhereFileSystemsWithoutADeviceLie(t *testing.T) {
 	stays := func(on string) Carrier { return Carrier{Known: true, On: on} }
 	for _, tc := range []struct {
-		name, id, dev, line string
-		want                Carrier
+		name string
+		id   uint64
+		line string
+		want Carrier
 	}{
-		{"memory", "31", "0:40", `31 1 0:40 / /tmp rw shared:3 - tmpfs tmpfs rw,size=1k`, stays("tmpfs")},
-		{"a share", "31", "0:40", `31 1 0:40 / /mnt/n\040as rw - nfs4 nas:/export rw`, stays("nfs4")},
-		{"by its number, from an old kernel", "", "0:40", `31 1 0:40 / /mnt/nas rw - cifs //nas/x rw`, stays("cifs")},
-		{"a telephone", "31", "0:40", `31 1 0:40 / /run/user/1000/gvfs rw - fuse.gvfsd-fuse gvfsd-fuse rw`, doubtful("fuse.gvfsd-fuse")},
-		{"ZFS", "31", "0:40", `31 1 0:40 / /tank rw - zfs tank rw`, doubtful("zfs")},
-		{"another mount", "31", "0:40", `32 1 0:40 / /tank rw - tmpfs tmpfs rw`, doubtful("its file system")},
-		{"a container", "31", "0:40", `31 1 0:40 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/never/there,workdir=/w`, doubtful("overlay")},
-		{"nothing that can be read", "31", "0:40", `31 1`, doubtful("its file system")},
+		{"memory", 31, `31 1 0:40 / /tmp rw shared:3 - tmpfs tmpfs rw,size=1k`, stays("tmpfs")},
+		{"a share", 31, `31 1 0:40 / /mnt/n\040as rw - nfs4 nas:/export rw`, stays("nfs4")},
+		{"by its number, from an old kernel", 0, `31 1 0:40 / /mnt/nas rw - cifs //nas/x rw`, stays("cifs")},
+		{"a telephone", 31, `31 1 0:40 / /run/user/1000/gvfs rw - fuse.gvfsd-fuse gvfsd-fuse rw`, doubtful("fuse.gvfsd-fuse")},
+		{"ZFS", 31, `31 1 0:40 / /tank rw - zfs tank rw`, doubtful("zfs")},
+		{"another mount", 31, `32 1 0:40 / /tank rw - tmpfs tmpfs rw`, doubtful("its file system")},
+		{"a container", 31, `31 1 0:40 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/never/there,workdir=/w`, doubtful("overlay")},
+		{"nothing that can be read", 31, `31 1`, doubtful("its file system")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := machine(t)
 			h.mounted(t, tc.line)
-			if diff := cmp.Diff(tc.want, h.carrierOfMount(tc.id, tc.dev, 0)); diff != "" {
+			if diff := cmp.Diff(tc.want, h.carrierOfMount(tc.id, unix.Mkdev(0, 40), 0)); diff != "" {
 				t.Error(diff)
 			}
 		})

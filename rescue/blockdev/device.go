@@ -6,40 +6,42 @@ import (
 	"os"
 	"time"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"golang.org/x/sys/unix"
 )
 
 // find says what path is: a node of sysfs for a block device, or a regular file.
-func (h host) find(path string) (n node, file os.FileInfo, err error) {
+func (h host) find(path string) (n sysblock.Node, file os.FileInfo, err error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return node{}, nil, refusal(path, err)
+		return sysblock.Node{}, nil, refusal(path, err)
 	}
 	switch mode := st.Mode(); {
 	case mode.IsRegular():
-		return node{}, st, nil
+		return sysblock.Node{}, st, nil
 	case mode&os.ModeDevice != 0 && mode&os.ModeCharDevice == 0:
-		dev, ok := blockNumber(path)
+		dev, ok := sysblock.DevAt(path)
 		if !ok {
-			return node{}, nil, fmt.Errorf("%s: %w", path, ErrNotDisk)
+			return sysblock.Node{}, nil, fmt.Errorf("%s: %w", path, ErrNotDisk)
 		}
-		n, err := h.node(dev)
+		n, err := h.Node(dev)
 		return n, nil, err
 	}
-	return node{}, nil, fmt.Errorf("%s: %w", path, ErrNotDisk)
+	return sysblock.Node{}, nil, fmt.Errorf("%s: %w", path, ErrNotDisk)
 }
 
 // hold opens a block device exclusively: from here on nobody can mount it, swap to
 // it or build a volume on it. It makes sure that path still is the device that was
 // asked about.
-func hold(path string, n node, flags int) (*os.File, error) {
+func hold(path string, n sysblock.Node, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, refusal(path, err)
 	}
 	var st unix.Stat_t
 	err = control(f, func(fd int) error { return unix.Fstat(fd, &st) })
-	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFBLK || devNumber(st.Rdev) != n.dev) {
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFBLK || sysblock.Dev(st.Rdev) != n.Dev) {
 		err = errors.New("another device than a moment ago")
 	}
 	if err != nil {
@@ -59,7 +61,7 @@ const (
 
 // holdSoon is hold, again and again for a while when something holds the device; without
 // after it is tried once.
-func holdSoon(path string, n node, flags int, after func(time.Duration) <-chan time.Time) (*os.File, error) {
+func holdSoon(path string, n sysblock.Node, flags int, after func(time.Duration) <-chan time.Time) (*os.File, error) {
 	for waited := time.Duration(0); ; waited += letGoPoll {
 		f, err := hold(path, n, flags)
 		if after == nil || waited >= letGo || !errors.Is(err, ErrInUse) {

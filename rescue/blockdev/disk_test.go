@@ -19,6 +19,7 @@ import (
 
 	"salvor/rescue"
 	"salvor/rescue/blockdev/faulty"
+	"salvor/rescue/blockdev/sysblock"
 	"salvor/rescue/mapfile"
 )
 
@@ -52,11 +53,11 @@ func realDisk(t *testing.T) string {
 func settingsOf(t *testing.T, dev string) map[string]string {
 	t.Helper()
 	dir := filepath.Join("/sys/class/block", filepath.Base(dev))
-	out := map[string]string{"ro": text(dir, "ro")}
+	out := map[string]string{"ro": sysblock.Text(dir, "ro")}
 	for _, l := range lowered {
 		files, _ := filepath.Glob(filepath.Join(dir, l.name))
 		for _, f := range files {
-			out[l.name] = text(filepath.Dir(f), filepath.Base(f)) // the * is another number each time
+			out[l.name] = sysblock.Text(filepath.Dir(f), filepath.Base(f)) // the * is another number each time
 		}
 	}
 	return out
@@ -122,7 +123,7 @@ func (c *checker) Mark(context.Context, int64, int64, byte, uint8) error { retur
 func TestDiskIsReadWithOneAttemptPerBadSector(t *testing.T) {
 	dev := realDisk(t)
 	disk := filepath.Join("/sys/block", filepath.Base(dev))
-	before, seq := settingsOf(t, dev), text(disk, "diskseq")
+	before, seq := settingsOf(t, dev), sysblock.Text(disk, "diskseq")
 	rec := filepath.Join(t.TempDir(), "restore")
 	s, id, err := Open(dev, Options{Restore: rec, After: time.After})
 	if err != nil {
@@ -231,7 +232,7 @@ func (w *witness) ReadAt(ctx context.Context, p []byte, sector int64, deadline t
 
 // hexCount reads a counter of a SCSI device, which is in hexadecimal.
 func hexCount(disk, name string) int64 {
-	n, _ := strconv.ParseInt(strings.TrimPrefix(text(disk, name), "0x"), 16, 64)
+	n, _ := strconv.ParseInt(strings.TrimPrefix(sysblock.Text(disk, name), "0x"), 16, 64)
 	return n
 }
 

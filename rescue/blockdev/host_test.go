@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -20,7 +22,7 @@ import (
 //	zram0                   memory
 func machine(t *testing.T) host {
 	t.Helper()
-	h := host{sys: filepath.Join(t.TempDir(), "sys"), proc: t.TempDir()}
+	h := host{sysblock.Host{Sys: filepath.Join(t.TempDir(), "sys"), Proc: t.TempDir(), Dev: "/dev"}}
 	const (
 		sata = "devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda"
 		usb  = "devices/pci0000:00/0000:00:14.0/usb1/1-4/1-4:1.0/host6/target6:0:0/6:0:0:0/block/sdb"
@@ -51,26 +53,26 @@ func machine(t *testing.T) host {
 		loop + "/dev": "7:0", loop + "/size": "0",
 		zram + "/dev": "251:0", zram + "/size": "9000",
 	} {
-		write(t, filepath.Join(h.sys, name), content)
+		write(t, filepath.Join(h.Sys, name), content)
 	}
 	for _, dir := range []string{
 		sata, sata + "/sda1", sata + "/sda2", usb, usb + "/sdb1", nvme, nvme + "/nvme0n1p1", sdc, sdd, md, loop, zram,
 	} {
-		n := nodeAt(filepath.Join(h.sys, dir))
-		link(t, filepath.Join(h.sys, dir), filepath.Join(h.sys, "dev/block", n.dev))
-		link(t, filepath.Join(h.sys, dir), filepath.Join(h.sys, "class/block", n.name))
-		if !n.partition {
-			link(t, filepath.Join(h.sys, dir), filepath.Join(h.sys, "block", n.name))
+		n := sysblock.At(filepath.Join(h.Sys, dir))
+		link(t, filepath.Join(h.Sys, dir), filepath.Join(h.Sys, "dev/block", n.Dev))
+		link(t, filepath.Join(h.Sys, dir), filepath.Join(h.Sys, "class/block", n.Name))
+		if !n.Partition {
+			link(t, filepath.Join(h.Sys, dir), filepath.Join(h.Sys, "block", n.Name))
 		}
 	}
 	h.mounted(t, "22 1 0:21 / /proc rw - proc proc rw")
-	write(t, filepath.Join(h.proc, "swaps"), "Filename Type Size Used Priority\n")
+	write(t, filepath.Join(h.Proc, "swaps"), "Filename Type Size Used Priority\n")
 	return h
 }
 
 func (h host) mounted(t *testing.T, lines ...string) {
 	t.Helper()
-	write(t, filepath.Join(h.proc, "self/mountinfo"), strings.Join(lines, "\n")+"\n")
+	write(t, filepath.Join(h.Proc, "self/mountinfo"), strings.Join(lines, "\n")+"\n")
 }
 
 func write(t *testing.T, path, content string) {
@@ -109,10 +111,10 @@ func TestUseIsFoundWhereverItIs(t *testing.T) {
 		{"its disk is mounted whole", "8:1", func(t *testing.T, h host) { h.mounted(t, "30 1 8:0 / /media/x rw - ext4 /dev/sda rw") }, "/dev/sda", "/media/x", ErrMounted},
 		{"member of a RAID", "8:32", nil, "asked", "md0", ErrInUse},
 		{"second disk of a btrfs", "8:48", func(t *testing.T, h host) {
-			if err := os.RemoveAll(filepath.Join(h.sys, "block/sdd/holders")); err != nil {
+			if err := os.RemoveAll(filepath.Join(h.Sys, "block/sdd/holders")); err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(h.sys, "fs/btrfs/0b9c/devices/sdd"), "")
+			write(t, filepath.Join(h.Sys, "fs/btrfs/0b9c/devices/sdd"), "")
 		}, "asked", "btrfs", ErrMounted},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -120,7 +122,7 @@ func TestUseIsFoundWhereverItIs(t *testing.T) {
 			if tc.set != nil {
 				tc.set(t, h)
 			}
-			n, err := h.node(tc.dev)
+			n, err := h.Node(tc.dev)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,13 +147,13 @@ func TestUseIsNotAnsweredWithoutLooking(t *testing.T) {
 	for _, lines := range []string{"", "nonsense\n", "30 1 8:0 /\n"} {
 		h := machine(t)
 		if lines == "" {
-			if err := os.Remove(filepath.Join(h.proc, "self/mountinfo")); err != nil {
+			if err := os.Remove(filepath.Join(h.Proc, "self/mountinfo")); err != nil {
 				t.Fatal(err)
 			}
 		} else {
-			write(t, filepath.Join(h.proc, "self/mountinfo"), lines)
+			write(t, filepath.Join(h.Proc, "self/mountinfo"), lines)
 		}
-		n, err := h.node("8:0")
+		n, err := h.Node("8:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +186,7 @@ func TestIdentityComesFromWhereTheTransportKeepsIt(t *testing.T) {
 			WWN: "eui.002538", Transport: "nvme", Bytes: 1024000,
 		}},
 	} {
-		n, err := h.node(tc.dev)
+		n, err := h.Node(tc.dev)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,32 +220,11 @@ func TestListHasDisksAndNothingElse(t *testing.T) {
 func TestSystemDiskIsFoundBelowItsVolumes(t *testing.T) {
 	h := machine(t)
 	h.mounted(t, "30 1 9:0 / / rw - ext4 /dev/md0 rw", "31 30 8:2 / /boot/efi rw - vfat /dev/sda2 rw", "32 30 8:17 / /media/x rw - vfat /dev/sdb1 rw")
-	got, err := h.system()
+	got, err := h.System()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]bool{"md0": true, "sdc": true, "sdd": true, "sda": true}, got); diff != "" {
+	if diff := cmp.Diff(sysblock.Footing{Disks: []string{"md0", "sdc", "sdd", "sda"}}, got); diff != "" {
 		t.Error(diff)
 	}
-}
-
-func TestUnescape(t *testing.T) {
-	for in, want := range map[string]string{`/a\040b\134c`: `/a b\c`, `\`: `\`, `\04`: `\04`, `\999x`: `\999x`, ``: ``} {
-		if got := unescape(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzMountinfo(f *testing.F) {
-	f.Add("36 35 98:0 / /mnt rw - ext4 /dev/sda rw\n")
-	f.Add("36 35 98:0 / /a\\040b rw shared:1 master:3 - btrfs /dev/null rw")
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, content string) {
-		h := host{proc: dir}
-		write(t, filepath.Join(dir, "self/mountinfo"), content)
-		write(t, filepath.Join(dir, "swaps"), content)
-		_, _ = h.mounts()
-		_, _ = h.swaps()
-	})
 }

@@ -20,24 +20,19 @@ type Device struct {
 func List() ([]Device, error) { return this().list() }
 
 func (h host) list() ([]Device, error) {
-	names, err := os.ReadDir(filepath.Join(h.sys, "block"))
-	if err != nil {
+	if _, err := os.Stat(filepath.Join(h.Sys, "block")); err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
 	}
 	var out []Device
-	for _, e := range names {
-		dir, err := filepath.EvalSymlinks(filepath.Join(h.sys, "block", e.Name()))
-		if err != nil {
-			continue // gone meanwhile
-		}
-		n := nodeAt(dir)
-		if strings.HasPrefix(n.name, "ram") || strings.HasPrefix(n.name, "zram") || len(entries(filepath.Join(dir, "slaves"))) > 0 {
+	for _, n := range h.Disks() {
+		if strings.HasPrefix(n.Name, "ram") || strings.HasPrefix(n.Name, "zram") || len(n.Slaves()) > 0 {
 			continue
 		}
 		d := Device{Identity: h.describe(n)}
 		if d.Bytes == 0 {
 			continue
 		}
+		var err error
 		if d.Use, err = h.use(d.Path, n); err != nil {
 			return nil, err
 		}

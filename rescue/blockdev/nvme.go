@@ -6,40 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
-)
-
-// nvmeCommand is struct nvme_passthru_cmd of the kernel's <linux/nvme_ioctl.h>.
-type nvmeCommand struct {
-	opcode      uint8
-	flags       uint8
-	_           uint16
-	namespace   uint32
-	cdw2, cdw3  uint32
-	metadata    uint64
-	data        unsafe.Pointer
-	metadataLen uint32
-	dataLen     uint32
-	cdw10       uint32
-	cdw11       uint32
-	cdw12       uint32
-	cdw13       uint32
-	cdw14       uint32
-	cdw15       uint32
-	timeout     uint32 // ms
-	result      uint32
-}
-
-const (
-	nvmeID    = 0x4E40     // _IO('N', 0x40)
-	nvmeAdmin = 0xC0484E41 // _IOWR('N', 0x41, struct nvme_admin_cmd)
-	nvmeIO    = 0xC0484E43 // _IOWR('N', 0x43, struct nvme_passthru_cmd)
+	"salvor/rescue/blockdev/passthrough"
 )
 
 // nvmeStatus is the status of an NVMe command: the code, and its type in the bits
@@ -66,7 +38,7 @@ func (s nvmeStatus) class() rescue.Class {
 // nvme reads an NVMe namespace by commands of its own: one attempt, where the kernel
 // makes six, and a time of its own.
 type nvme struct {
-	do        func(what uint, c *nvmeCommand) (nvmeStatus, error)
+	do        nvmeWay
 	namespace uint32
 	first     int64 // where the source begins, in blocks of the namespace
 	blocks    int64 // of the namespace
@@ -74,42 +46,22 @@ type nvme struct {
 	chunk     int // the most bytes of one command
 }
 
-func nvmePassThrough(f *os.File) func(uint, *nvmeCommand) (nvmeStatus, error) {
-	return func(what uint, c *nvmeCommand) (s nvmeStatus, err error) {
-		err = control(f, func(fd int) error {
-			n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(what), uintptr(unsafe.Pointer(c)))
-			if errno != 0 {
-				return errno
-			}
-			s = nvmeStatus(n)
-			return nil
-		})
-		runtime.KeepAlive(c)
-		return s, err
-	}
-}
+// nvmeWay gives commands to a drive. An error is the kernel's.
+type nvmeWay func(to passthrough.Queue, c passthrough.NVMeCommand) (nvmeStatus, error)
 
-// nvmeNamespace is the number of the namespace that a block device is; 0 is none.
-func nvmeNamespace(f *os.File) (id uint32) {
-	_ = control(f, func(fd int) error {
-		n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), nvmeID, 0)
-		if errno == 0 {
-			id = uint32(n)
-		}
-		return nil
-	})
-	return id
+func nvmePassThrough(f *os.File) nvmeWay {
+	return func(to passthrough.Queue, c passthrough.NVMeCommand) (nvmeStatus, error) {
+		s, err := passthrough.NVMe(f, to, c)
+		return nvmeStatus(s), err
+	}
 }
 
 // identify asks the namespace for its size, and refuses one whose blocks carry
 // metadata: a plain read does not fit it.
 func (d *nvme) identify() (blocks int64, size int, err error) {
 	b := make([]byte, 4096)
-	c := &nvmeCommand{
-		opcode: 0x06, namespace: d.namespace, timeout: uint32(quick / time.Millisecond),
-		data: unsafe.Pointer(unsafe.SliceData(b)), dataLen: uint32(len(b)),
-	}
-	switch s, err := d.do(nvmeAdmin, c); {
+	c := passthrough.NVMeCommand{Opcode: 0x06, Namespace: d.namespace, Data: b, Timeout: quick}
+	switch s, err := d.do(passthrough.Admin, c); {
 	case err != nil:
 		return 0, 0, err
 	case s != 0:
@@ -136,12 +88,11 @@ func (d *nvme) read(ctx context.Context, p []byte, sector int64, deadline time.D
 		}
 		piece := p[:min(len(p), d.chunk)]
 		at, n := d.first+sector+total, int64(len(piece)/d.sector)
-		c := &nvmeCommand{
-			opcode: 0x02, namespace: d.namespace, timeout: uint32(min(deadline, maxTimeout) / time.Millisecond),
-			data: unsafe.Pointer(unsafe.SliceData(piece)), dataLen: uint32(len(piece)),
-			cdw10: uint32(at), cdw11: uint32(at >> 32), cdw12: uint32(n - 1),
+		c := passthrough.NVMeCommand{
+			Opcode: 0x02, Namespace: d.namespace, Data: piece, Timeout: min(deadline, maxTimeout),
+			CDW: [6]uint32{uint32(at), uint32(at >> 32), uint32(n - 1)},
 		}
-		s, err := d.do(nvmeIO, c)
+		s, err := d.do(passthrough.IO, c)
 		switch {
 		case errors.Is(err, unix.EINTR): // the kernel gave it up: its time is over, or the device is
 			return failed(total, rescue.Timeout, err)

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
 	"salvor/rescue/blockdev/faulty"
+	"salvor/rescue/blockdev/passthrough"
 )
 
 // namespace is an NVMe namespace in memory, asked by commands.
@@ -23,24 +23,24 @@ type namespace struct {
 	status nvmeStatus // for every read
 	err    error
 	reads  int
-	last   nvmeCommand
+	last   passthrough.NVMeCommand
 }
 
-func (n *namespace) do(what uint, c *nvmeCommand) (nvmeStatus, error) {
-	data := unsafe.Slice((*byte)(c.data), c.dataLen)
-	n.last = *c
+func (n *namespace) do(to passthrough.Queue, c passthrough.NVMeCommand) (nvmeStatus, error) {
+	data := c.Data
+	n.last = c
 	switch {
 	case n.err != nil:
 		return 0, n.err
-	case what == nvmeAdmin && c.opcode == 0x06:
+	case to == passthrough.Admin && c.Opcode == 0x06:
 		binary.LittleEndian.PutUint64(data, uint64(n.blocks))
 		data[26] = 2
 		binary.LittleEndian.PutUint32(data[128+4*2:], n.format)
 		return 0, nil
-	case what == nvmeIO && c.opcode == 0x02:
+	case to == passthrough.IO && c.Opcode == 0x02:
 		n.reads++
-		at := int64(c.cdw10) | int64(c.cdw11)<<32
-		for i := range int64(c.cdw12) + 1 {
+		at := int64(c.CDW[0]) | int64(c.CDW[1])<<32
+		for i := range int64(c.CDW[2]) + 1 {
 			if at+i == n.bad {
 				return 0x4281, nil // with "do not retry"
 			}
@@ -64,7 +64,7 @@ func TestNamespaceIsReadInItsPieces(t *testing.T) {
 			t.Errorf("sector %d is other data", i)
 		}
 	}
-	if n.last.timeout != 1000 || n.last.namespace != 1 || n.last.cdw12 != 3 {
+	if n.last.Timeout != time.Second || n.last.Namespace != 1 || n.last.CDW[2] != 3 {
 		t.Errorf("%+v", n.last)
 	}
 	n.bad = 1<<33 + 109

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"salvor/rescue"
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // What [Source.Reattach] may come to.
@@ -253,18 +253,16 @@ func (a *attachment) alive(bytes int64) bool {
 
 // candidates finds the disks, or the partitions of them, that may be the one with
 // that identity; n is where it was, seq which disk of the kernel's it was last.
-func (h host) candidates(id Identity, n node, seq int64, o Options) ([]candidate, error) {
+func (h host) candidates(id Identity, n sysblock.Node, seq int64, o Options) ([]candidate, error) {
 	var out []candidate
 	var wrong error
-	for _, name := range entries(filepath.Join(h.sys, "block")) {
-		dir, err := filepath.EvalSymlinks(filepath.Join(h.sys, "block", name))
-		if err != nil || h.serial(filepath.Join(h.sys, "block", name)) != id.Serial {
+	for _, at := range h.Disks() {
+		if h.Serial(at) != id.Serial {
 			continue
 		}
-		at := nodeAt(dir)
-		if n.partition {
+		if n.Partition {
 			var ok bool
-			if at, ok = at.part(n); !ok {
+			if at, ok = part(at, n); !ok {
 				continue
 			}
 		}
@@ -273,21 +271,21 @@ func (h host) candidates(id Identity, n node, seq int64, o Options) ([]candidate
 			if is := h.describe(at); is.Transport != id.Transport || is.Vendor != id.Vendor || is.Model != id.Model {
 				continue
 			}
-			if seq == 0 || number(at.diskDir(), "diskseq") != seq { // else it was never away
+			if seq == 0 || at.Seq() != seq { // else it was never away
 				need = byContent
 			}
 		}
-		if size := number(at.dir, "size") * 512; size != id.Bytes {
+		if size := at.Bytes(); size != id.Bytes {
 			if size > 0 && id.Serial != "" {
-				wrong = fmt.Errorf("%s: %w: %d bytes, not %d", devPath(at.name), ErrOtherDisk, size, id.Bytes)
+				wrong = fmt.Errorf("%s: %w: %d bytes, not %d", h.Path(at.Name), ErrOtherDisk, size, id.Bytes)
 			}
 			continue
 		}
-		out = append(out, candidate{name: devPath(at.name), proof: need, attach: func() (*attachment, error) {
-			if text(at.diskDir(), "device/state") == stateOffline {
-				_ = set(at.diskDir(), "device/state", "running")
+		out = append(out, candidate{name: h.Path(at.Name), proof: need, attach: func() (*attachment, error) {
+			if sysblock.Text(at.DiskDir(), "device/state") == stateOffline {
+				_ = set(at.DiskDir(), "device/state", "running")
 			}
-			return h.attach(devPath(at.name), at, o)
+			return h.attach(h.Path(at.Name), at, o)
 		}})
 	}
 	if len(out) == 0 && wrong != nil {
@@ -296,13 +294,12 @@ func (h host) candidates(id Identity, n node, seq int64, o Options) ([]candidate
 	return out, nil
 }
 
-// part finds the partition of a disk that has the number and the place of another.
-func (n node) part(like node) (node, bool) {
-	for _, name := range entries(n.dir) {
-		p := nodeAt(filepath.Join(n.dir, name))
-		if p.partition && p.number == like.number && p.start == like.start {
+// part finds the partition of the disk n that has the number and the place of another.
+func part(n, like sysblock.Node) (sysblock.Node, bool) {
+	for _, p := range n.Partitions() {
+		if p.Number == like.Number && p.Start == like.Start {
 			return p, true
 		}
 	}
-	return node{}, false
+	return sysblock.Node{}, false
 }

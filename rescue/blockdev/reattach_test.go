@@ -406,7 +406,7 @@ func TestCandidatesHaveTheSerialAndTheSize(t *testing.T) {
 		{"259:0", nil, []string{"/dev/nvme0n1"}, nil},
 		{"8:32", nil, []string{"/dev/sdc", "/dev/sdd"}, nil},
 	} {
-		n, err := h.node(tc.dev)
+		n, err := h.Node(tc.dev)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -420,12 +420,12 @@ func TestCandidatesHaveTheSerialAndTheSize(t *testing.T) {
 		}
 	}
 	// The stick with that serial is another one's size now.
-	n, err := h.node("8:16")
+	n, err := h.Node("8:16")
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := h.describe(n)
-	write(t, filepath.Join(h.sys, "block/sdb/size"), "2000")
+	write(t, filepath.Join(h.Sys, "block/sdb/size"), "2000")
 	if got, err := h.candidates(id, n, 0, Options{}); len(got) != 0 || !errors.Is(err, ErrOtherDisk) {
 		t.Errorf("%v, %v", got, err)
 	}

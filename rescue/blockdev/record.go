@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"github.com/google/renameio/v2"
 )
 
@@ -34,15 +36,15 @@ type record struct {
 const recordVersion = 1
 
 // describeChange begins the record of a device.
-func (h host) describeChange(n node) record {
+func (h host) describeChange(n sysblock.Node) record {
 	return record{
-		Version: recordVersion, Boot: h.boot(), Name: n.name, Number: n.dev,
-		Seq: number(n.diskDir(), "diskseq"), Bytes: number(n.dir, "size") * 512,
+		Version: recordVersion, Boot: h.boot(), Name: n.Name, Number: n.Dev,
+		Seq: n.Seq(), Bytes: n.Bytes(),
 	}
 }
 
 // boot is the kernel's identifier of this start of the machine.
-func (h host) boot() string { return text(h.proc, "sys/kernel/random/boot_id") }
+func (h host) boot() string { return sysblock.Text(h.Proc, "sys/kernel/random/boot_id") }
 
 // save writes the record. It is complete or not there.
 func (r record) save(file string) error {
@@ -150,21 +152,21 @@ func (h host) putBack(file string, after func(time.Duration) <-chan time.Time) e
 }
 
 // same finds the very device that a record is about, if it is still there.
-func (h host) same(r record) (node, bool) {
+func (h host) same(r record) (sysblock.Node, bool) {
 	if r.Boot == "" || r.Boot != h.boot() {
-		return node{}, false
+		return sysblock.Node{}, false
 	}
-	n, err := h.node(r.Number)
+	n, err := h.Node(r.Number)
 	if err != nil {
-		return node{}, false
+		return sysblock.Node{}, false
 	}
 	now := h.describeChange(n)
 	return n, now.Name == r.Name && now.Seq == r.Seq && now.Bytes == r.Bytes
 }
 
 // undo puts back what a record says was changed.
-func (h host) undo(f *os.File, n node, r record) error {
-	left, err := unapply(n.diskDir(), r.Settings)
+func (h host) undo(f *os.File, n sysblock.Node, r record) error {
+	left, err := unapply(n.DiskDir(), r.Settings)
 	if err != nil {
 		err = fmt.Errorf("%s is still %s and was %s: %w", left[0].Name, left[0].New, left[0].Old, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
@@ -50,10 +52,10 @@ func diskHash(id Identity) string {
 
 // speaksATA tells whether a disk may know ATA's commands. Sticks and cards do not, and
 // some hang when they are asked.
-func speaksATA(n node, id Identity) bool {
-	disk := n.diskDir()
-	return isDir(disk+"/device/scsi_disk") && text(disk, "device/type") == "0" &&
-		(text(disk, "device/vendor") == "ATA" || id.Transport == "usb" && !id.Removable)
+func speaksATA(n sysblock.Node, id Identity) bool {
+	disk := n.DiskDir()
+	return isDir(disk+"/device/scsi_disk") && sysblock.Text(disk, "device/type") == "0" &&
+		(sysblock.Text(disk, "device/vendor") == "ATA" || id.Transport == "usb" && !id.Removable)
 }
 
 // hurry makes a disk answer within [patience] where it takes that, and keeps a record in
@@ -136,12 +138,7 @@ func (h host) putBackRecovery(file string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range entries(filepath.Join(h.sys, "block")) {
-		dir, err := filepath.EvalSymlinks(filepath.Join(h.sys, "block", name))
-		if err != nil {
-			continue // gone meanwhile
-		}
-		n := nodeAt(dir)
+	for _, n := range h.Disks() {
 		if id := h.describe(n); diskHash(id) == r.Disk && speaksATA(n, id) {
 			return h.mend(n, nil, func(f *os.File) error { return r.putBack(passThrough(f), file) })
 		}
@@ -153,8 +150,8 @@ func (h host) putBackRecovery(file string) error {
 }
 
 // mend holds a device while something is put back. One that vanishes meanwhile is no error.
-func (h host) mend(n node, after func(time.Duration) <-chan time.Time, what func(*os.File) error) error {
-	f, err := holdSoon(devPath(n.name), n, os.O_RDONLY|unix.O_NONBLOCK, after)
+func (h host) mend(n sysblock.Node, after func(time.Duration) <-chan time.Time, what func(*os.File) error) error {
+	f, err := holdSoon(h.Path(n.Name), n, os.O_RDONLY|unix.O_NONBLOCK, after)
 	switch {
 	case err == nil:
 		err = errors.Join(what(f), f.Close())
@@ -162,7 +159,7 @@ func (h host) mend(n node, after func(time.Duration) <-chan time.Time, what func
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("put the settings of %s back: %w", devPath(n.name), err)
+		return fmt.Errorf("put the settings of %s back: %w", h.Path(n.Name), err)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -94,7 +96,7 @@ func TestDiskIsToldToAnswerInTimeAndPutBack(t *testing.T) {
 			if err := undo(); err != nil || d.timer != tc.d.timer {
 				t.Errorf("%v; %d tenths of a second", err, d.timer)
 			}
-			if left := entries(dir); len(left) != 0 {
+			if left := sysblock.Entries(dir); len(left) != 0 {
 				t.Errorf("left: %v", left)
 			}
 		})
@@ -128,7 +130,7 @@ func TestPatienceOfADiskThatWasAwayIsNotForgotten(t *testing.T) {
 
 func TestEveryRecordIsPutBackAtTheNextStart(t *testing.T) {
 	h, dir := machine(t), t.TempDir()
-	write(t, filepath.Join(h.proc, "sys/kernel/random/boot_id"), "0b1c\n")
+	write(t, filepath.Join(h.Proc, "sys/kernel/random/boot_id"), "0b1c\n")
 	if err := h.putBackAll(t.Context(), filepath.Join(dir, "none")); err != nil {
 		t.Errorf("without a directory: %v", err)
 	}
@@ -153,7 +155,7 @@ func TestEveryRecordIsPutBackAtTheNextStart(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	want := []string{".half.json123", "of-something-else.note", "recovery-away.json", "recovery-strange.json", "strange.json"}
-	if diff := cmp.Diff(want, entries(dir)); diff != "" {
+	if diff := cmp.Diff(want, sysblock.Entries(dir)); diff != "" {
 		t.Error(diff)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -183,14 +185,14 @@ func TestEveryRecordIsPutBackBesideALiveRun(t *testing.T) {
 	if err := PutBackAll(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"live.json"}, entries(dir)); diff != "" {
+	if diff := cmp.Diff([]string{"live.json"}, sysblock.Entries(dir)); diff != "" {
 		t.Error(diff)
 	}
 	if roFlag(t, liveDev) != "1" || roFlag(t, deadDev) != "0" {
 		t.Errorf("read-only: the live one %s, the dead one %s", roFlag(t, liveDev), roFlag(t, deadDev))
 	}
-	if err := live.Close(); err != nil || len(entries(dir)) != 0 {
-		t.Errorf("%v; %v", err, entries(dir))
+	if err := live.Close(); err != nil || len(sysblock.Entries(dir)) != 0 {
+		t.Errorf("%v; %v", err, sysblock.Entries(dir))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
+	"salvor/rescue/blockdev/sysblock"
 	"salvor/rescue/mapfile"
 )
 
@@ -58,7 +59,7 @@ func loop(t testing.TB, file string, args ...string) string {
 // roFlag asks for a device's read-only flag from outside.
 func roFlag(t *testing.T, dev string) string {
 	t.Helper()
-	return text(filepath.Join("/sys/class/block", filepath.Base(dev)), "ro")
+	return sysblock.Text(filepath.Join("/sys/class/block", filepath.Base(dev)), "ro")
 }
 
 func refused(t *testing.T, path string, want error) {
@@ -221,12 +222,12 @@ func TestDeviceInUseIsRefused(t *testing.T) {
 		refused(t, dev, ErrInUse)
 	})
 	t.Run("the system's own disk", func(t *testing.T) {
-		system, err := this().system()
+		system, err := this().System()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name := range system {
-			if _, err := CheckTarget(devPath(name)); !errors.Is(err, ErrSystemDisk) {
+		for _, name := range system.Disks {
+			if _, err := CheckTarget(this().Path(name)); !errors.Is(err, ErrSystemDisk) {
 				t.Errorf("CheckTarget %s: %v", name, err)
 			}
 		}
@@ -238,7 +239,7 @@ func TestDeviceInUseIsRefused(t *testing.T) {
 func partition(t *testing.T, dev string) string {
 	t.Helper()
 	name := filepath.Base(dev) + "p1"
-	n := text("/sys/class/block/"+name, "dev")
+	n := sysblock.Text("/sys/class/block/"+name, "dev")
 	if path := "/dev/" + name; func() bool { _, err := os.Stat(path); return err == nil }() {
 		return path
 	}
@@ -256,7 +257,7 @@ func TestDeviceThatShrinksHasNotEnded(t *testing.T) {
 	}
 	defer s.Close()
 	// What a reset that brings another capacity does.
-	back := text("/sys/class/block/"+filepath.Base(dev), "loop/backing_file")
+	back := sysblock.Text("/sys/class/block/"+filepath.Base(dev), "loop/backing_file")
 	if err := os.Truncate(back, 1<<20); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // setting is a value of the kernel's for one disk that is changed while it is read.
@@ -44,7 +46,7 @@ func lowerable(disk string) (out []setting) {
 			if err != nil {
 				continue
 			}
-			old := text(disk, name)
+			old := sysblock.Text(disk, name)
 			if n, err := strconv.ParseInt(old, 10, 64); err == nil && n > l.want {
 				out = append(out, setting{Name: name, Old: old, New: strconv.FormatInt(l.want, 10)})
 			}
@@ -65,7 +67,7 @@ func apply(disk string, settings []setting) {
 // else has set meanwhile is theirs. It returns what could not be put back.
 func unapply(disk string, settings []setting) (left []setting, err error) {
 	for _, s := range slices.Backward(settings) {
-		if !known(s) || text(disk, s.Name) != s.New {
+		if !known(s) || sysblock.Text(disk, s.Name) != s.New {
 			continue
 		}
 		if e := set(disk, s.Name, s.Old); e != nil && !os.IsNotExist(e) {

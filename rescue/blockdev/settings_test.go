@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"github.com/google/go-cmp/cmp"
 )
 
 // patient gives sda of the made-up machine what the kernel has for a SCSI disk.
 func patient(t *testing.T, h host) (disk string) {
 	t.Helper()
-	disk, err := filepath.EvalSymlinks(filepath.Join(h.sys, "block/sda"))
+	disk, err := filepath.EvalSymlinks(filepath.Join(h.Sys, "block/sda"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +24,7 @@ func patient(t *testing.T, h host) (disk string) {
 	} {
 		write(t, filepath.Join(disk, name), value)
 	}
-	write(t, filepath.Join(h.proc, "sys/kernel/random/boot_id"), "0b1c\n")
+	write(t, filepath.Join(h.Proc, "sys/kernel/random/boot_id"), "0b1c\n")
 	return disk
 }
 
@@ -40,7 +42,7 @@ func TestPatienceIsLoweredAndPutBack(t *testing.T) {
 	}
 	apply(disk, got)
 	for _, s := range got {
-		if now := text(disk, s.Name); now != s.New {
+		if now := sysblock.Text(disk, s.Name); now != s.New {
 			t.Errorf("%s is %s", s.Name, now)
 		}
 	}
@@ -52,7 +54,7 @@ func TestPatienceIsLoweredAndPutBack(t *testing.T) {
 		t.Fatal(left, err)
 	}
 	for name, want := range map[string]string{"device/timeout": "60", "device/scsi_disk/0:0:0:0/max_retries": "5", "queue/read_ahead_kb": "128"} {
-		if now := text(disk, name); now != want {
+		if now := sysblock.Text(disk, name); now != want {
 			t.Errorf("%s is %s, want %s", name, now, want)
 		}
 	}
@@ -75,7 +77,7 @@ func TestRecordIsNotObeyedBeyondTheSettings(t *testing.T) {
 			t.Errorf("%v: %v", s, err)
 		}
 	}
-	if text(disk, "device/delete") != "0" || text(disk, "../evil/timeout") != "0" || text(disk, "device/timeout") != "30" {
+	if sysblock.Text(disk, "device/delete") != "0" || sysblock.Text(disk, "../evil/timeout") != "0" || sysblock.Text(disk, "device/timeout") != "30" {
 		t.Error("obeyed")
 	}
 }
@@ -86,12 +88,12 @@ func TestRecordOfAnotherTimeOrDiskChangesNothing(t *testing.T) {
 		now  func(t *testing.T, h host, disk string)
 	}{
 		{"restarted", func(t *testing.T, h host, _ string) {
-			write(t, filepath.Join(h.proc, "sys/kernel/random/boot_id"), "ffff\n")
+			write(t, filepath.Join(h.Proc, "sys/kernel/random/boot_id"), "ffff\n")
 		}},
 		{"another disk at its place", func(t *testing.T, _ host, disk string) { write(t, filepath.Join(disk, "diskseq"), "8\n") }},
 		{"another size", func(t *testing.T, _ host, disk string) { write(t, filepath.Join(disk, "size"), "8\n") }},
 		{"gone", func(t *testing.T, h host, _ string) {
-			if err := os.Remove(filepath.Join(h.sys, "dev/block/8:0")); err != nil {
+			if err := os.Remove(filepath.Join(h.Sys, "dev/block/8:0")); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -99,7 +101,7 @@ func TestRecordOfAnotherTimeOrDiskChangesNothing(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := machine(t)
 			disk := patient(t, h)
-			n, err := h.node("8:0")
+			n, err := h.Node("8:0")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +119,7 @@ func TestRecordOfAnotherTimeOrDiskChangesNothing(t *testing.T) {
 			if err := h.putBack(file, nil); err != nil {
 				t.Fatal(err)
 			}
-			if text(disk, "device/timeout") != "10" {
+			if sysblock.Text(disk, "device/timeout") != "10" {
 				t.Error("changed")
 			}
 			if _, err := os.Stat(file); !os.IsNotExist(err) {
@@ -152,7 +154,7 @@ func TestRecordThatIsNotUnderstoodStays(t *testing.T) {
 func TestKilledRunIsPutBack(t *testing.T) {
 	dev := loop(t, file(t, content(1<<20)))
 	rec := filepath.Join(t.TempDir(), "restore")
-	ahead := func() string { return text("/sys/class/block/"+filepath.Base(dev), "queue/read_ahead_kb") }
+	ahead := func() string { return sysblock.Text("/sys/class/block/"+filepath.Base(dev), "queue/read_ahead_kb") }
 	before := ahead()
 	killed := func() *Source {
 		s, _, err := Open(dev, Options{Restore: rec})

@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unsafe"
+
+	"salvor/rescue/blockdev/passthrough"
 )
 
 // ErrNoHealth is a disk that does not tell its health, or not in time.
@@ -202,13 +203,13 @@ func parseSMART(b []byte) (Health, error) {
 }
 
 // nvmeHealth reads the SMART log page (NVM Express base specification 2.0, 5.16.1.3).
-func nvmeHealth(do func(uint, *nvmeCommand) (nvmeStatus, error)) (Health, error) {
+func nvmeHealth(do nvmeWay) (Health, error) {
 	b := make([]byte, 512)
-	c := &nvmeCommand{
-		opcode: 0x02, namespace: 0xFFFFFFFF, timeout: uint32(quick / time.Millisecond),
-		data: unsafe.Pointer(unsafe.SliceData(b)), dataLen: uint32(len(b)), cdw10: uint32(len(b)/4-1)<<16 | 0x02,
+	c := passthrough.NVMeCommand{
+		Opcode: 0x02, Namespace: 0xFFFFFFFF, Data: b, Timeout: quick,
+		CDW: [6]uint32{uint32(len(b)/4-1)<<16 | 0x02},
 	}
-	switch s, err := do(nvmeAdmin, c); {
+	switch s, err := do(passthrough.Admin, c); {
 	case err != nil:
 		return Health{}, err
 	case s != 0:

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/rescue"
+	"salvor/rescue/blockdev/passthrough"
 )
 
 // smartData is an answer to SMART READ DATA with those raw values.
@@ -81,11 +81,11 @@ func TestATAHealthIsNotWhatABridgeMakesUp(t *testing.T) {
 }
 
 func TestNVMeHealth(t *testing.T) {
-	h, err := nvmeHealth(func(what uint, c *nvmeCommand) (nvmeStatus, error) {
-		if what != nvmeAdmin || c.opcode != 2 || c.cdw10 != 127<<16|2 || c.namespace != 0xFFFFFFFF {
-			t.Errorf("%#x %+v", what, c)
+	h, err := nvmeHealth(func(to passthrough.Queue, c passthrough.NVMeCommand) (nvmeStatus, error) {
+		if to != passthrough.Admin || c.Opcode != 2 || c.CDW[0] != 127<<16|2 || c.Namespace != 0xFFFFFFFF {
+			t.Errorf("%#x %+v", to, c)
 		}
-		b := unsafe.Slice((*byte)(c.data), c.dataLen)
+		b := c.Data
 		b[0], b[5] = 4, 103
 		binary.LittleEndian.PutUint16(b[1:], 273+41)
 		binary.LittleEndian.PutUint64(b[128:], 20000)
@@ -99,7 +99,7 @@ func TestNVMeHealth(t *testing.T) {
 	if s := h.String(); s != "41 °C, 20000 h, 7 unreadable, 103 % worn, warning 0x4" {
 		t.Error(s)
 	}
-	if _, err := nvmeHealth(func(uint, *nvmeCommand) (nvmeStatus, error) { return 0x002, nil }); err == nil {
+	if _, err := nvmeHealth(func(passthrough.Queue, passthrough.NVMeCommand) (nvmeStatus, error) { return 0x002, nil }); err == nil {
 		t.Error("a refusal is no health")
 	}
 }

@@ -153,28 +153,20 @@ func (h host) openFile(path string, found os.FileInfo, o Options) (*attachment, 
 
 // loopUse says whether a file is behind a loop device that is in use.
 func (h host) loopUse(path string, file os.FileInfo) (*InUseError, error) {
-	loops, err := filepath.Glob(filepath.Join(h.sys, "block/loop*/loop/backing_file"))
-	if err != nil {
-		return nil, fmt.Errorf("look for loop devices: %w", err)
-	}
-	for _, l := range loops {
-		b, err := os.ReadFile(l)
-		if err != nil || len(b) < 2 {
-			continue // detached meanwhile
+	for _, n := range h.Disks() {
+		name := n.Backing()
+		if name == "" {
+			continue
 		}
-		back, err := os.Stat(string(b[:len(b)-1]))
+		back, err := os.Stat(name)
 		if err != nil || !os.SameFile(back, file) {
 			continue
 		}
-		dir, err := filepath.EvalSymlinks(filepath.Dir(filepath.Dir(l)))
-		if err != nil {
-			continue
-		}
-		if use, err := h.use(path, nodeAt(dir)); err != nil {
+		if use, err := h.use(path, n); err != nil {
 			return nil, err
 		} else if use != nil {
 			if use.Node == path {
-				use.Node = devPath(filepath.Base(dir))
+				use.Node = h.Path(n.Name)
 			}
 			return use, nil
 		}

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+
+	"salvor/rescue/blockdev/sysblock"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,33 +20,33 @@ func CheckTarget(path string) (Identity, error) {
 	return id, err
 }
 
-func (h host) target(path string) (Identity, node, error) {
+func (h host) target(path string) (Identity, sysblock.Node, error) {
 	n, file, err := h.find(path)
 	if err != nil {
-		return Identity{}, node{}, err
+		return Identity{}, sysblock.Node{}, err
 	}
 	if file != nil {
-		return Identity{}, node{}, fmt.Errorf("%s: a regular file: %w", path, ErrNotDisk)
+		return Identity{}, sysblock.Node{}, fmt.Errorf("%s: a regular file: %w", path, ErrNotDisk)
 	}
-	system, err := h.system()
+	system, err := h.System()
 	if err != nil {
-		return Identity{}, node{}, err
+		return Identity{}, sysblock.Node{}, err
 	}
-	if system[n.disk] {
-		return Identity{}, node{}, &InUseError{Path: path, Node: path, Err: ErrSystemDisk}
+	if slices.Contains(system.Disks, n.Disk) {
+		return Identity{}, sysblock.Node{}, &InUseError{Path: path, Node: path, Err: ErrSystemDisk}
 	}
 	if use, err := h.use(path, n); err != nil {
-		return Identity{}, node{}, err
+		return Identity{}, sysblock.Node{}, err
 	} else if use != nil {
-		return Identity{}, node{}, use
+		return Identity{}, sysblock.Node{}, use
 	}
 	id := h.describe(n)
 	id.Path = path
 	switch {
 	case id.Bytes == 0:
-		return Identity{}, node{}, fmt.Errorf("%s: %w", path, ErrEmpty)
-	case id.ReadOnly || number(h.sys+"/block/"+n.disk, "ro") == 1:
-		return Identity{}, node{}, fmt.Errorf("%s: %w", path, ErrReadOnly)
+		return Identity{}, sysblock.Node{}, fmt.Errorf("%s: %w", path, ErrEmpty)
+	case id.ReadOnly || sysblock.Number(n.DiskDir(), "ro") == 1:
+		return Identity{}, sysblock.Node{}, fmt.Errorf("%s: %w", path, ErrReadOnly)
 	}
 	return id, n, nil
 }

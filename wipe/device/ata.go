@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"salvor/wipe"
 )
@@ -60,7 +61,7 @@ func (d *Device) ata(c *ataCommand) error {
 	b := func(n int) byte { return byte(c.lba >> (8 * n)) }
 	cdb[7], cdb[8], cdb[9], cdb[10], cdb[11], cdb[12] = b(3), b(0), b(4), b(1), b(5), b(2)
 	cdb[13], cdb[14] = 0x40, c.command
-	s := &scsiCommand{cdb: cdb, data: c.data, timeout: 30_000}
+	s := &scsiCommand{cdb: cdb, data: c.data, timeout: 30 * time.Second}
 	if err := d.pass.scsi(s); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/rescue/blockdev/sysblock"
 	"salvor/wipe"
 )
 
@@ -383,7 +384,7 @@ func TestTheDriveIsAskedForItsSerialNumber(t *testing.T) {
 func fakeHost(t *testing.T, mountinfo string, files map[string]string, links map[string]string) host {
 	t.Helper()
 	root := t.TempDir()
-	h := host{sys: filepath.Join(root, "sys"), proc: filepath.Join(root, "proc"), dev: filepath.Join(root, "dev")}
+	h := host{sysblock.Host{Sys: filepath.Join(root, "sys"), Proc: filepath.Join(root, "proc"), Dev: filepath.Join(root, "dev")}}
 	put := func(name, content string) {
 		check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700))
 		check(t, os.WriteFile(filepath.Join(root, name), []byte(content), 0o600))
@@ -415,13 +416,13 @@ func TestTheSystemDiskIsFound(t *testing.T) {
 		"sys/dev/block/253:0": "sys/devices/virtual/block/dm-0", "sys/dev/block/7:0": "sys/devices/virtual/block/loop0",
 		"sys/class/block/sda2": "sys/devices/pci/ata1/block/sda/sda2", "sys/devices/virtual/block/dm-0/slaves/sda2": "sys/devices/pci/ata1/block/sda/sda2",
 	}
-	at := func(h host, name string) node {
+	at := func(h host, name string) sysblock.Node {
 		for _, dir := range []string{"devices/pci/ata1/block/sda", "devices/pci/ata2/block/sdb", "devices/pci/ata2/block/sdb/sdb1", "devices/virtual/block/loop0"} {
 			if filepath.Base(dir) == name {
-				return nodeAt(filepath.Join(h.sys, dir))
+				return sysblock.At(filepath.Join(h.Sys, dir))
 			}
 		}
-		return node{}
+		return sysblock.Node{}
 	}
 	for _, c := range []struct {
 		name   string
@@ -484,9 +485,9 @@ func TestIdentities(t *testing.T) {
 	}
 	h := fakeHost(t, "", files, links)
 	is := func(name string) Identity {
-		dir, err := filepath.EvalSymlinks(filepath.Join(h.sys, "block", name))
+		dir, err := filepath.EvalSymlinks(filepath.Join(h.Sys, "block", name))
 		check(t, err)
-		return h.describe(nodeAt(dir))
+		return h.describe(sysblock.At(dir))
 	}
 	sda := is("sda")
 	if sda.Serial != "SER 1" || sda.Transport != "sata" || sda.Media != HardDisk || sda.Vendor != "" || sda.Seq != 9 || sda.Bytes != 1<<20 ||
@@ -511,7 +512,7 @@ func TestIdentities(t *testing.T) {
 	if sdb.Same(moved) || sdb.Same(sdb) {
 		t.Error("a stick whose number another one has is the same only while it stays attached")
 	}
-	if path, err := h.findAgain(sda); err != nil || path != filepath.Join(h.dev, "sda") {
+	if path, err := h.findAgain(sda); err != nil || path != filepath.Join(h.Dev, "sda") {
 		t.Errorf("%s, %v", path, err)
 	}
 	gone := sda

@@ -3,7 +3,6 @@ package device
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"salvor/wipe"
 )
@@ -142,14 +141,4 @@ func mediaOf(id Identity) Media {
 		return Stick
 	}
 	return Unknown
-}
-
-// printable keeps what may stand on a paper: a dying device may answer with anything.
-func printable(b []byte) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return -1
-		}
-		return r
-	}, string(b)))
 }

@@ -3,7 +3,9 @@ package device
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
+	"salvor/rescue/blockdev/sysblock"
 	"salvor/wipe"
 )
 
@@ -21,7 +23,7 @@ const (
 
 // nvmeIdentify returns an identify page.
 func (d *Device) nvmeIdentify(page uint32) ([]byte, error) {
-	c := &nvmeCommand{opcode: nvmeIdentify, data: make([]byte, 4096), cdw10: page, timeout: 10_000}
+	c := &nvmeCommand{opcode: nvmeIdentify, data: make([]byte, 4096), cdw10: page, timeout: quick}
 	if err := d.pass.nvme(c); err != nil {
 		return nil, err
 	}
@@ -36,7 +38,7 @@ func (d *Device) askNVMe() {
 	if err != nil {
 		return
 	}
-	if fw := printable(page[64:72]); fw != "" {
+	if fw := sysblock.Printable(page[64:72]); fw != "" {
 		d.id.Firmware = fw
 	}
 	d.id.Rotating = wipe.No
@@ -62,7 +64,7 @@ func (d *Device) askNVMe() {
 type nvmeSanitizer struct{ d *Device }
 
 func (s nvmeSanitizer) start(a Action) error {
-	c := &nvmeCommand{opcode: nvmeSanitize, timeout: 60_000, cdw10: nvmeMayExit}
+	c := &nvmeCommand{opcode: nvmeSanitize, timeout: time.Minute, cdw10: nvmeMayExit}
 	switch a {
 	case BlockErase:
 		c.cdw10 |= 2
@@ -84,7 +86,7 @@ func (s nvmeSanitizer) start(a Action) error {
 
 func (s nvmeSanitizer) status() (sanitizing, error) {
 	c := &nvmeCommand{
-		opcode: nvmeGetLog, namespace: 0xFFFFFFFF, data: make([]byte, 512), timeout: 10_000,
+		opcode: nvmeGetLog, namespace: 0xFFFFFFFF, data: make([]byte, 512), timeout: quick,
 		cdw10: nvmeSanitizeLog | (512/4-1)<<16,
 	}
 	if err := s.d.pass.nvme(c); err != nil {

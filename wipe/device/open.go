@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"unsafe"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -24,13 +26,12 @@ func Look(path string, keep []string) (Identity, error) {
 func Find(id Identity) (string, error) { return this().findAgain(id) }
 
 func (h host) findAgain(id Identity) (string, error) {
-	for _, dir := range h.disks() {
-		n := nodeAt(dir)
-		if count(dir, "size") == 0 || h.serial(dir) != id.Serial {
+	for _, n := range h.Disks() {
+		if n.Bytes() == 0 || h.Serial(n) != id.Serial {
 			continue
 		}
 		if at := h.describe(n); at.Same(id) {
-			return h.path(n.name), nil
+			return h.Path(n.Name), nil
 		}
 	}
 	return "", fmt.Errorf("%s: %w", id.Name, ErrVanished)
@@ -43,8 +44,8 @@ type Device struct {
 	path   string
 	f      *os.File
 	h      host
-	n      node
-	pass   passthrough
+	n      sysblock.Node
+	pass   speaker
 	plain  bool   // it is only read, and may be a file
 	before before // tests only
 }
@@ -80,7 +81,7 @@ func (d *Device) hold() error {
 	if err := unix.Fstat(int(d.f.Fd()), &st); err != nil {
 		return fmt.Errorf("%s: %w", d.path, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFBLK || number(st.Rdev) != d.n.dev {
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK || sysblock.Dev(st.Rdev) != d.n.Dev {
 		return fmt.Errorf("%s: %w", d.path, ErrOther)
 	}
 	size, sector, err := geometry(d.f)
@@ -167,7 +168,7 @@ func (d *Device) still() error {
 		if seq != d.id.Seq {
 			return fmt.Errorf("its sequence number is %d, not %d: %w", seq, d.id.Seq, ErrOther)
 		}
-		if _, err := os.Stat(filepath.Join(d.n.dir, "dev")); err != nil {
+		if _, err := os.Stat(filepath.Join(d.n.Dir, "dev")); err != nil {
 			return fmt.Errorf("%w: %w", ErrVanished, err)
 		}
 		return nil
@@ -184,14 +185,14 @@ func (d *Device) reread() error {
 	if err := unix.Fstat(int(d.f.Fd()), &st); err != nil {
 		return err
 	}
-	n, err := d.h.node(number(st.Rdev))
+	n, err := d.h.Node(sysblock.Dev(st.Rdev))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrVanished, err)
 	}
-	if seq := count(n.dir, "diskseq"); seq > 0 && uint64(seq) != d.id.Seq {
-		return fmt.Errorf("%s has sequence number %d, not %d: %w", n.name, seq, d.id.Seq, ErrOther)
+	if seq := n.Seq(); seq > 0 && uint64(seq) != d.id.Seq {
+		return fmt.Errorf("%s has sequence number %d, not %d: %w", n.Name, seq, d.id.Seq, ErrOther)
 	}
-	if s := d.h.serial(n.dir); s != d.id.Serial || n.name != d.id.Name {
+	if s := d.h.Serial(n); s != d.id.Serial || n.Name != d.id.Name {
 		return fmt.Errorf("its serial number is not the same any more: %w", ErrOther)
 	}
 	if s, ok := d.ownSerial(); ok && s != d.id.Serial {

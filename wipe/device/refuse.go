@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/rescue/blockdev/sysblock"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -53,32 +55,29 @@ func (e *RefusedError) Error() string {
 // Unwrap gives the reason.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// systemMounts are where the running system lives.
-var systemMounts = []string{"/", "/usr", "/boot", "/boot/efi", "/efi", "/var", "/home", "/etc", "/opt", "/nix", "/sysroot", "/ostree"}
-
 // find says which device of /sys a path is.
-func (h host) find(path string) (node, error) {
+func (h host) find(path string) (sysblock.Node, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return node{}, err
+		return sysblock.Node{}, err
 	}
 	if m := st.Mode(); m&os.ModeDevice == 0 || m&os.ModeCharDevice != 0 {
-		return node{}, &RefusedError{Path: path, Err: ErrNotDevice}
+		return sysblock.Node{}, &RefusedError{Path: path, Err: ErrNotDevice}
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return node{}, err
+		return sysblock.Node{}, err
 	}
-	dev, ok := blockNumber(abs)
+	dev, ok := sysblock.DevAt(abs)
 	if !ok {
-		return node{}, &RefusedError{Path: path, Err: ErrNotDevice}
+		return sysblock.Node{}, &RefusedError{Path: path, Err: ErrNotDevice}
 	}
-	return h.node(dev)
+	return h.Node(dev)
 }
 
 // look describes a device, and refuses it when any interlock holds. keep are paths
 // whose disks must not be wiped.
-func (h host) look(path string, keep []string) (Identity, node, error) {
+func (h host) look(path string, keep []string) (Identity, sysblock.Node, error) {
 	n, err := h.find(path)
 	if err != nil {
 		return Identity{}, n, err
@@ -87,8 +86,8 @@ func (h host) look(path string, keep []string) (Identity, node, error) {
 	if err := h.notSystem(path, n); err != nil {
 		return Identity{}, n, err
 	}
-	if !n.whole() {
-		return Identity{}, n, &RefusedError{Path: path, By: "of " + n.disk, Err: ErrPartition}
+	if n.Partition {
+		return Identity{}, n, &RefusedError{Path: path, By: "of " + n.Disk, Err: ErrPartition}
 	}
 	if err := h.notKept(path, n, keep); err != nil {
 		return Identity{}, n, err
@@ -96,25 +95,25 @@ func (h host) look(path string, keep []string) (Identity, node, error) {
 	if err := h.notUsed(path, n); err != nil {
 		return Identity{}, n, err
 	}
-	if below := entries(filepath.Join(n.dir, "slaves")); len(below) > 0 {
+	if below := n.Slaves(); len(below) > 0 {
 		return Identity{}, n, &RefusedError{Path: path, By: strings.Join(below, ", "), Err: ErrVolume}
 	}
 	id := h.describe(n)
-	for _, twin := range id.Twins {
-		dir, err := filepath.EvalSymlinks(filepath.Join(h.sys, "block", twin))
+	for _, name := range id.Twins {
+		twin, err := h.Named(name)
 		if err != nil {
 			continue // gone meanwhile
 		}
 		// Two cheap sticks may share a number. With its size and its world wide name
 		// it is one disk on two ways, and only one of them would be held.
-		if count(dir, "size")*512 == id.Bytes && id.WWN != "" && id.WWN == first(text(dir, "device/wwid"), text(dir, "wwid")) {
-			return id, n, &RefusedError{Path: path, By: twin, Err: ErrTwin}
+		if twin.Bytes() == id.Bytes && id.WWN != "" && id.WWN == twin.WWN() {
+			return id, n, &RefusedError{Path: path, By: name, Err: ErrTwin}
 		}
 	}
 	switch {
 	case id.Bytes == 0:
 		return id, n, &RefusedError{Path: path, Err: ErrEmpty}
-	case count(n.dir, "ro") == 1:
+	case sysblock.Number(n.Dir, "ro") == 1:
 		return id, n, &RefusedError{Path: path, Err: ErrReadOnly}
 	}
 	return id, n, nil
@@ -122,45 +121,31 @@ func (h host) look(path string, keep []string) (Identity, node, error) {
 
 // notSystem refuses a disk below the running system, and, where it cannot be found
 // out what is below it, everything that could be.
-func (h host) notSystem(path string, n node) error {
-	mounts, err := h.mounts()
+func (h host) notSystem(path string, n sysblock.Node) error {
+	system, err := h.System()
 	if err != nil {
 		return err
 	}
-	var system footing
-	root := false
-	for _, m := range mounts {
-		if slices.Contains(systemMounts, m.Point) {
-			root = root || m.Point == "/"
-			h.mounted(m, &system, 0)
-		}
-	}
-	if !root {
-		h.under("/", &system, 0)
-	}
-	if slices.Contains(system.names, n.disk) {
+	if slices.Contains(system.Disks, n.Disk) {
 		return &RefusedError{Path: path, Err: ErrSystemDisk}
 	}
-	if system.unknown && !standsOnFile(n) {
+	// A loop device is certainly no disk of the system.
+	if system.Unknown && n.Backing() == "" {
 		return &RefusedError{Path: path, By: "what is below the running system cannot be found out", Err: ErrSystemDisk}
 	}
 	return nil
 }
 
-// standsOnFile: a loop device is certainly no disk of the system.
-func standsOnFile(n node) bool { return text(n.diskDir(), "loop/backing_file") != "" }
-
 // notKept refuses the disks below what the caller keeps, and a loop device that
 // stands on a file in it.
-func (h host) notKept(path string, n node, keep []string) error {
-	file := text(n.diskDir(), "loop/backing_file")
+func (h host) notKept(path string, n sysblock.Node, keep []string) error {
+	file := n.Backing()
 	for _, dir := range keep {
-		var below footing
-		h.under(dir, &below, 0)
-		if slices.Contains(below.names, n.disk) {
+		below := h.Under(dir)
+		if slices.Contains(below.Disks, n.Disk) {
 			return &RefusedError{Path: path, By: dir, Err: ErrKept}
 		}
-		if below.unknown && !standsOnFile(n) {
+		if below.Unknown && file == "" {
 			return &RefusedError{Path: path, By: "what " + dir + " lies on cannot be found out", Err: ErrKept}
 		}
 		if rel, err := filepath.Rel(dir, file); file != "" && err == nil && filepath.IsLocal(rel) {
@@ -171,45 +156,19 @@ func (h host) notKept(path string, n node, keep []string) error {
 }
 
 // notUsed refuses a device that is used, or of which a partition is.
-func (h host) notUsed(path string, n node) error {
-	mounts, err := h.mounts()
-	if err != nil {
+func (h host) notUsed(path string, n sysblock.Node) error {
+	use, err := h.Use(append([]sysblock.Node{n}, n.Partitions()...))
+	if use == nil || err != nil {
 		return err
 	}
-	swaps, err := h.swaps()
-	if err != nil {
-		return err
+	refused := &RefusedError{Path: path, By: use.By, Err: ErrInUse}
+	if use.Mounted {
+		refused.Err = ErrMounted
 	}
-	pools := h.pools()
-	family := []node{n}
-	for _, name := range entries(n.dir) {
-		if p := nodeAt(filepath.Join(n.dir, name)); !p.whole() {
-			family = append(family, p)
-		}
+	if use.Node.Name != n.Name {
+		refused.By = use.Node.Name + ": " + use.By
 	}
-	for _, m := range family {
-		what := ""
-		if m.name != n.name {
-			what = m.name + ": "
-		}
-		refuse := func(by string, err error) error { return &RefusedError{Path: path, By: what + by, Err: err} }
-		for _, on := range mounts {
-			source, _ := blockNumber(on.Source) // btrfs and others count their mounts under numbers of their own
-			if number(on.Dev) == m.dev || source == m.dev {
-				return refuse(on.Point, ErrMounted)
-			}
-		}
-		if slices.Contains(pools, m.name) {
-			return refuse("btrfs", ErrMounted)
-		}
-		if slices.Contains(swaps, m.dev) {
-			return refuse("swap", ErrInUse)
-		}
-		if holders := entries(filepath.Join(m.dir, "holders")); len(holders) > 0 {
-			return refuse(strings.Join(holders, ", "), ErrInUse)
-		}
-	}
-	return nil
+	return refused
 }
 
 // opening gives an error of open(2) the word that callers decide by.

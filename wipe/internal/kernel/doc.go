@@ -1,3 +1,3 @@
-// Package kernel is the kernel's side of erasing: its table of mounts, the meaning of
-// its errors, and memory as direct I/O wants it.
+// Package kernel is the kernel's side of erasing: the meaning of its errors, and memory
+// as direct I/O wants it.
 package kernel

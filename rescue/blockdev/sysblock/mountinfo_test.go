@@ -1,4 +1,4 @@
-package kernel
+package sysblock
 
 import (
 	"strings"
@@ -42,4 +42,12 @@ func FuzzMountinfo(f *testing.F) {
 			t.Errorf("%d mounts in %q", len(all), text)
 		}
 	})
+}
+
+func TestUnescape(t *testing.T) {
+	for in, want := range map[string]string{`/a\040b\134c`: `/a b\c`, `\`: `\`, `\04`: `\04`, `\999x`: `\999x`, ``: ``} {
+		if got := Unescape(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
 }
