@@ -164,6 +164,34 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 	}
 }
 
+// The text is put together by hand: it is what encoding/json makes of the fields.
+func TestTextIsTheJSONOfTheFields(t *testing.T) {
+	for _, p := range samples() {
+		full, bare := sampleEvent(p), sampleEvent(p)
+		bare.Commit, bare.Heads, bare.CaseHeads = Hash{}, nil, nil
+		if p.Type() == TypeHoldAdded {
+			bare.Item = ""
+		}
+		for _, e := range []Event{full, bare} {
+			text, err := e.Encode()
+			if err != nil {
+				t.Fatalf("%s: %v", p.Type(), err)
+			}
+			pub, err := encodeJSON(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := encodeJSON(wire{
+				V: EventVersion, ID: e.ID, Station: e.Station, Seq: e.Seq, Prev: e.Prev, TS: e.TS, Type: e.Type(),
+				Case: e.Case, Item: e.Item, CaseHeads: e.CaseHeads, Op: e.Op, Pub: pub, Commit: e.Commit, Heads: e.Heads,
+			})
+			if err != nil || string(text) != string(want)+"\n" {
+				t.Errorf("%v\n%s\n%s", err, text, want)
+			}
+		}
+	}
+}
+
 // change sets one field, given by its path, in an event's JSON. Keys come out
 // sorted, so the result has another spelling as well; what counts here is that
 // nothing of it is accepted.

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -454,9 +455,9 @@ func (t Type) ofShop() bool {
 	return false
 }
 
-// decodePayload reads the public part of an event of type t. Unknown fields
-// are refused; that nothing else was in the text is checked by the caller, who
-// encodes the whole event again.
+// decodePayload reads the public part of an event of type t. That nothing else was
+// in the text, such as a field which the type does not have, is checked by the
+// caller, who encodes the whole event again.
 func decodePayload(t Type, raw []byte) (Payload, error) {
 	switch t {
 	case TypeShopCreated:
@@ -601,8 +602,8 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 
 func decodeAs[P Payload](raw []byte) (Payload, error) {
 	var p P
-	if err := decodeStrict(raw, &p); err != nil {
-		return nil, err
+	if json.Unmarshal(raw, &p) != nil {
+		return nil, errJSON
 	}
 	return p, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -153,7 +154,7 @@ func EncodePrivate(t Type, fields map[string]string) ([]byte, error) {
 // DecodePrivate reads what EncodePrivate wrote, strictly.
 func DecodePrivate(t Type, text []byte) (map[string]string, error) {
 	var fields map[string]string
-	if len(text) > MaxPrivateBytes || decodeStrict(text, &fields) != nil {
+	if len(text) > MaxPrivateBytes || json.Unmarshal(text, &fields) != nil {
 		return nil, fmt.Errorf("%s: %w", t, ErrPrivate)
 	}
 	again, err := EncodePrivate(t, fields)

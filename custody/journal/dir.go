@@ -81,20 +81,49 @@ func (d *Dir) List(dir string) (entries []Entry, err error) {
 // Read implements [Store].
 func (d *Dir) Read(name string, most int64) (data []byte, err error) {
 	err = d.in(name, false, func(parent *os.Root, base string) error {
-		f, info, err := d.tree.Open(parent, base, os.O_RDONLY)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if info.Size() > most {
-			return ErrTooLarge
-		}
-		data = make([]byte, 0, info.Size()+1)
-		data, err = readAll(f, data, most)
+		data, err = d.read(parent, base, most)
 		return err
 	})
 	return data, err
 }
+
+func (d *Dir) read(parent *os.Root, base string, most int64) ([]byte, error) {
+	f, info, err := d.tree.Open(parent, base, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info.Size() > most {
+		return nil, ErrTooLarge
+	}
+	return readAll(f, make([]byte, 0, info.Size()+1), most)
+}
+
+// Open implements [Store].
+func (d *Dir) Open(dir string) (Folder, error) {
+	at, err := d.descend(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	return &folder{d, at}, nil
+}
+
+// folder is an open directory.
+type folder struct {
+	dir *Dir
+	at  *os.Root
+}
+
+// Read implements [Folder].
+func (f *folder) Read(base string, most int64) ([]byte, error) {
+	if err := f.dir.tree.Check(base); err != nil || path.Base(base) != base || base == "." {
+		return nil, fmt.Errorf("%q: %w", base, ErrHostile)
+	}
+	return f.dir.read(f.at, base, most)
+}
+
+// Close implements io.Closer.
+func (f *folder) Close() error { return f.at.Close() }
 
 // readAll reads to the end, into the buffer where that is large enough.
 func readAll(r io.Reader, buf []byte, most int64) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -256,14 +257,47 @@ func printable(name string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// Read returns the note in the file of an event, unchecked. An error that is
-// about the file is a [Refusal].
-func (j *Journal) Read(f File) ([]byte, error) {
-	return j.read(f.Station, f.Name(), custody.MaxEventBytes)
+// An EventReader reads the event files of one station. Several goroutines may use
+// it.
+type EventReader struct {
+	j       *Journal
+	station string
+	folder  Folder
 }
+
+// Events opens the directory of a station's events. The caller closes it.
+func (j *Journal) Events(station string) (*EventReader, error) {
+	if err := custody.CheckStation(station); err != nil {
+		return nil, err
+	}
+	dir := eventsDir + "/" + station
+	folder, err := j.store.Open(dir)
+	if err != nil {
+		_, err = j.believed(station, dir, nil, err)
+		return nil, err
+	}
+	return &EventReader{j, station, folder}, nil
+}
+
+// Read returns the note in the file of an event of the station, unchecked. An error
+// that is about the file is a [Refusal].
+func (r *EventReader) Read(f File) ([]byte, error) {
+	f.Station = r.station
+	name := f.Name()
+	msg, err := r.folder.Read(path.Base(name), custody.MaxEventBytes)
+	return r.j.believed(r.station, name, msg, err)
+}
+
+// Close lets go of the directory.
+func (r *EventReader) Close() error { return r.folder.Close() }
 
 func (j *Journal) read(station, name string, most int64) ([]byte, error) {
 	msg, err := j.store.Read(name, most)
+	return j.believed(station, name, msg, err)
+}
+
+// believed turns the error of a store about a file into one that names it.
+func (j *Journal) believed(station, name string, msg []byte, err error) ([]byte, error) {
 	switch {
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrHostile):
 		return nil, j.Refuse(station, name, err)

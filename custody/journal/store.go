@@ -1,5 +1,7 @@
 package journal
 
+import "io"
+
 // A Store holds the files of a journal. Names are slash-separated paths that
 // satisfy fs.ValidPath, relative to the tree's top. Directories are made as they
 // are needed. An error keeps the errno of the operating system; a file or
@@ -13,6 +15,9 @@ type Store interface {
 	// Read returns the content of a plain file: [ErrTooLarge] when it has more
 	// than most bytes, [ErrHostile] when it is no plain file.
 	Read(name string, most int64) ([]byte, error)
+	// Open opens a directory of which many files are to be read. The caller closes
+	// it.
+	Open(dir string) (Folder, error)
 	// Write puts a file in its place as a whole, instead of what was there. It
 	// is durable once Sync has returned for its directory.
 	Write(name string, data []byte) error
@@ -27,6 +32,13 @@ type Store interface {
 	Erase(name string) error
 	// Remove takes a public file away. A file that is not there is no error.
 	Remove(name string) error
+}
+
+// A Folder is an open directory of a [Store]. Several goroutines may read from it.
+type Folder interface {
+	// Read is [Store.Read] for a file that lies in the directory itself.
+	Read(base string, most int64) ([]byte, error)
+	io.Closer
 }
 
 // An Entry is one name in a directory.

@@ -591,6 +591,7 @@ func (a *auditing) checkFiles(ctx context.Context, j *journal.Journal, log *audi
 		a.fault(custody.Ref{}, "", "%v", r)
 	}
 	there := make(map[int64]bool)
+	var known []journal.File
 	for _, f := range files {
 		ref := custody.Ref{Station: log.name, Seq: f.Seq}
 		e := a.at(ref)
@@ -602,8 +603,18 @@ func (a *auditing) checkFiles(ctx context.Context, j *journal.Journal, log *audi
 			continue
 		}
 		there[f.Seq] = true
-		if a.options.Full {
-			if in := readEvent(j, p, f); in.err != nil {
+		known = append(known, f)
+	}
+	if a.options.Full {
+		for some := range slices.Chunk(known, 4096) {
+			read, err := readEvents(ctx, j, p, some)
+			if err != nil {
+				return err
+			}
+			for _, in := range read {
+				if in.err == nil {
+					continue
+				}
 				if err := told(in.err); err != nil {
 					return err
 				}

@@ -22,6 +22,10 @@ const schemaVersion = 2
 // transaction.
 const busyMilliseconds = 10_000
 
+// cachedStatements is how many compiled statements a connection keeps: more than
+// taking in a case needs, which otherwise would compile each for every row.
+const cachedStatements = 64
+
 // connPragmas are set on every connection before anything else.
 //
 // The rollback journal is kept and its head overwritten (PERSIST), not deleted:
@@ -52,7 +56,7 @@ func newConnector(path string) (connector, error) {
 		return connector{}, err
 	}
 	u := url.URL{Scheme: "file", Path: abs}
-	return connector{fmt.Sprintf("%s?mode=rw&_txlock=immediate&_busy_timeout=%d", u.String(), busyMilliseconds)}, nil
+	return connector{fmt.Sprintf("%s?mode=rw&_txlock=immediate&_busy_timeout=%d&_stmt_cache_size=%d", u.String(), busyMilliseconds, cachedStatements)}, nil
 }
 
 // plainConnector opens a copy only to read it, without the pragmas of a ledger,

@@ -166,7 +166,11 @@ func FuzzJournalFile(f *testing.F) {
 		v := newVault("v1")
 		v.mem.Write(file.Name(), p1)
 		v.mem.Write(journal.CheckpointName("T1"), p1)
-		if in := readEvent(v.Journal, p, file); in.err == nil && (in.leaf != custody.Leaf(text) || !bytes.HasPrefix(p1, text)) {
+		read, err := readEvents(t.Context(), v.Journal, p, []journal.File{file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := read[0]; in.err == nil && (in.leaf != custody.Leaf(text) || !bytes.HasPrefix(p1, text)) {
 			t.Errorf("%s was believed", p1)
 		}
 		if got, _, ok, err := readPublished(v.Journal, p); err == nil && ok && got.Size != 1 {

@@ -133,9 +133,9 @@ type incoming struct {
 
 // readEvent reads one file: size first, then the signature, and only then the
 // text.
-func readEvent(j *journal.Journal, p peer, f journal.File) incoming {
+func readEvent(j *journal.Journal, from *journal.EventReader, p peer, f journal.File) incoming {
 	in := incoming{file: f}
-	if in.msg, in.err = j.Read(f); in.err != nil {
+	if in.msg, in.err = from.Read(f); in.err != nil {
 		return in
 	}
 	text, ok := noteText(in.msg)
@@ -165,14 +165,22 @@ func readEvent(j *journal.Journal, p peer, f journal.File) incoming {
 
 // readEvents reads files on all processors. The results stand in the order of
 // the files.
-func readEvents(ctx context.Context, j *journal.Journal, p peer, files []journal.File) ([]incoming, error) {
-	all := make([]incoming, len(files))
+func readEvents(ctx context.Context, j *journal.Journal, p peer, files []journal.File) (all []incoming, err error) {
+	if len(files) == 0 {
+		return nil, ctx.Err()
+	}
+	from, err := j.Events(p.name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	all = make([]incoming, len(files))
 	var wg sync.WaitGroup
 	workers := min(max(2, runtime.GOMAXPROCS(0)), len(files))
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(files) && ctx.Err() == nil; i += workers {
-				all[i] = readEvent(j, p, files[i])
+				all[i] = readEvent(j, from, p, files[i])
 			}
 		})
 	}

@@ -251,11 +251,12 @@ func (l *Ledger) checkOwn(ctx context.Context, j *journal.Journal) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if f.Seq != have+1 {
-			continue
-		}
-		if in := readEvent(j, l.self(), f); in.err == nil && in.event.Prev != leaf {
+	next, err := readEvents(ctx, j, l.self(), slices.DeleteFunc(files, func(f journal.File) bool { return f.Seq != have+1 }))
+	if err != nil {
+		return err
+	}
+	for _, in := range next {
+		if in.err == nil && in.event.Prev != leaf {
 			return fmt.Errorf("%w: in vault %s", ErrCloned, j.Vault())
 		}
 	}

@@ -23,6 +23,7 @@ func Conform(t *testing.T, fresh func(t *testing.T) journal.Store) {
 		"a file is created once":            createdOnce,
 		"erased and removed files are gone": gone,
 		"no name leads out":                 confined,
+		"a folder reads what lies in it":    opened,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := check(fresh(t)); err != nil {
@@ -88,6 +89,29 @@ func limited(s journal.Store) error {
 	_, under := s.Read("x", 99)
 	_, at := s.Read("x", 100)
 	return errors.Join(want(under, journal.ErrTooLarge), at)
+}
+
+func opened(s journal.Store) error {
+	if err := errors.Join(s.Write("d/x", []byte("one")), s.Write("d/e/y", nil), s.Write("z", nil)); err != nil {
+		return err
+	}
+	_, absent := s.Open("nowhere")
+	d, err := s.Open("d")
+	if err != nil {
+		return err
+	}
+	got, err := d.Read("x", 3)
+	if string(got) != "one" {
+		err = errors.Join(err, fmt.Errorf("x holds %q", got))
+	}
+	_, over := d.Read("x", 2)
+	_, lacking := d.Read("nothing", 10)
+	for _, base := range []string{"../z", "e/y", "", ".", "..", "/x"} {
+		if _, err := d.Read(base, 10); err == nil {
+			return fmt.Errorf("%q was read", base)
+		}
+	}
+	return errors.Join(err, want(absent, fs.ErrNotExist), want(over, journal.ErrTooLarge), want(lacking, fs.ErrNotExist), d.Close())
 }
 
 func createdOnce(s journal.Store) error {

@@ -1,6 +1,7 @@
 package journaltest
 
 import (
+	"path"
 	"sync"
 
 	"salvor/custody/journal"
@@ -43,6 +44,33 @@ func (f *Faulty) Read(name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	return f.Store.Read(name, most)
+}
+
+// Open implements journal.Store. Reading from the folder is reading.
+func (f *Faulty) Open(dir string) (journal.Folder, error) {
+	if err := f.fail("list", dir); err != nil {
+		return nil, err
+	}
+	folder, err := f.Store.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return faultyFolder{folder, f, dir}, nil
+}
+
+type faultyFolder struct {
+	journal.Folder
+
+	f   *Faulty
+	dir string
+}
+
+// Read implements journal.Folder.
+func (o faultyFolder) Read(base string, most int64) ([]byte, error) {
+	if err := o.f.fail("read", path.Join(o.dir, base)); err != nil {
+		return nil, err
+	}
+	return o.Folder.Read(base, most)
 }
 
 // Write implements journal.Store.

@@ -5,6 +5,7 @@ package journaltest
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -64,6 +65,30 @@ func (m *Memory) Read(name string, most int64) ([]byte, error) {
 	}
 	return slices.Clone(data), nil
 }
+
+// Open implements journal.Store.
+func (m *Memory) Open(dir string) (journal.Folder, error) {
+	if _, err := m.List(dir); err != nil {
+		return nil, err
+	}
+	return memoryFolder{m, dir}, nil
+}
+
+type memoryFolder struct {
+	m   *Memory
+	dir string
+}
+
+// Read implements journal.Folder.
+func (o memoryFolder) Read(base string, most int64) ([]byte, error) {
+	if path.Base(base) != base || !fs.ValidPath(base) || base == "." {
+		return nil, journal.ErrHostile
+	}
+	return o.m.Read(path.Join(o.dir, base), most)
+}
+
+// Close implements io.Closer.
+func (memoryFolder) Close() error { return nil }
 
 // Write implements journal.Store.
 func (m *Memory) Write(name string, data []byte) error {
