@@ -160,8 +160,10 @@ func (c *Container) rereadSegment(ctx context.Context, s segmentInfo, how openin
 		return err
 	}
 	defer leave(f)
-	// What was read ahead of the record's end is the beginning of the next record.
-	var ahead []byte
+	// What was read behind a record's end is the beginning of the next ones. Small records
+	// are taken from it one by one: to read and to move it for each would cost a hundred
+	// times what checking them does.
+	var ahead, kept []byte
 	off := int64(firstRecordOffset)
 	for i := range s.count {
 		var buf []byte
@@ -170,21 +172,27 @@ func (c *Container) rereadSegment(ctx context.Context, s segmentInfo, how openin
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		n := copy(buf, ahead)
-		k, err := readFull(f, buf[n:min(int64(len(buf)), s.end-off)], off+int64(n))
-		if err != nil {
-			return c.corrupt(s.number, i, "cannot be read", err)
-		}
-		n += k
-		h, err := parseRecordHeader(buf[:n], place{uint32(s.number), s.header.session, uint64(i), &c.sb})
-		if err != nil {
-			return c.corrupt(s.number, i, "record header", err)
-		}
+		at := place{uint32(s.number), s.header.session, uint64(i), &c.sb}
+		h, err := parseRecordHeader(ahead, at)
 		size := int(h.stored())
-		if size > n {
-			return c.corrupt(s.number, i, "cut short", nil)
+		if err == nil && size <= len(ahead) {
+			ahead = ahead[copy(buf, ahead[:size]):]
+		} else {
+			n := copy(buf, ahead)
+			k, err := readFull(f, buf[n:min(int64(len(buf)), s.end-off)], off+int64(n))
+			if err != nil {
+				return c.corrupt(s.number, i, "cannot be read", err)
+			}
+			n += k
+			if h, err = parseRecordHeader(buf[:n], at); err != nil {
+				return c.corrupt(s.number, i, "record header", err)
+			}
+			if size = int(h.stored()); size > n {
+				return c.corrupt(s.number, i, "cut short", nil)
+			}
+			kept = append(kept[:0], buf[size:n]...)
+			ahead = kept
 		}
-		ahead = append(ahead[:0], buf[size:n]...)
 		if !put(recheck{s.number, h, off, buf[:size], buf}) {
 			return ctx.Err()
 		}
