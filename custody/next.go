@@ -198,8 +198,10 @@ func (n *agenda) begin(c Case) {
 
 // give is what giving back still needs.
 func (n *agenda) give(c Case) {
+	ready := false // what the customer gets lies there
 	for _, x := range c.Exports {
 		if x.End.Open() {
+			ready = ready || x.Export.Handover
 			n.add(StepEndCopy, x.ID, UrgencySoon, time.Time{})
 		}
 	}
@@ -208,7 +210,7 @@ func (n *agenda) give(c Case) {
 	case c.Confirmed != nil:
 	case len(c.Returns) > 0:
 		n.open(StepConfirm, "")
-	case sealed && c.End != EndErase:
+	case sealed && c.End != EndErase && !ready:
 		n.open(StepReturnData, "")
 	}
 }

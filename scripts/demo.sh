@@ -72,7 +72,7 @@ echo "the letter's text is nowhere in the vault or the ledger"
 
 say "Verify: every record opened with one key; restore with the other"
 show 0 verify "$case_no" --deep --identity "$work/counter.key"
-show 3 restore "$case_no" "$work/out.img" --identity "$work/safe.key" --reason "demonstration"
+show 3 restore "$case_no" "$work/out.img" --handover --identity "$work/safe.key" --reason "demonstration"
 
 say "Compare with the disk: equal but for the unreadable sectors"
 differ=$({ cmp -l "$work/disk.img" "$work/out.img" || true; } | awk '{print int(($1-1)/512)}' | sort -nu | awk '

@@ -50,7 +50,7 @@ killed "${image[@]}"
 patient "${image[@]}" | tail -n 1
 case_no=$("$salvor" due --json | sed -n 's/.*"case":"\([^"]*\)".*/\1/p')
 "$salvor" verify -q "$case_no" --deep --identity "$work/a.key"
-"$salvor" restore -q "$case_no" "$work/out.img" --identity "$work/b.key" --reason "try"
+"$salvor" restore -q "$case_no" "$work/out.img" --handover --identity "$work/b.key" --reason "try"
 cmp "$work/disk.img" "$work/out.img"
 echo "the restored disk is equal"
 "$salvor" purge --dry-run

@@ -21,7 +21,7 @@ import (
 // testscript's own.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": scriptExits, "clock": scriptClock, "shop": scriptShop, "disk": scriptDisk, "sql": scriptSQL, "nowhere": scriptNowhere, "empty": scriptEmpty, "flip": scriptFlip, "loop": scriptLoop, "agent": scriptAgent(),
+		"exits": scriptExits, "clock": scriptClock, "carrier": scriptCarrier, "shop": scriptShop, "disk": scriptDisk, "sql": scriptSQL, "nowhere": scriptNowhere, "empty": scriptEmpty, "flip": scriptFlip, "loop": scriptLoop, "agent": scriptAgent(),
 	}
 }
 
@@ -53,6 +53,15 @@ func scriptClock(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: clock OFFSET")
 	}
 	ts.Check(os.WriteFile(ts.Getenv(clockFile), []byte(args[0]), 0o600))
+}
+
+// carrier WHAT: from now on everything that is restored lies on this: inside, usb or
+// unknown.
+func scriptCarrier(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: carrier inside|usb|unknown")
+	}
+	ts.Check(os.WriteFile(ts.Getenv(carrierFile), []byte(args[0]), 0o600))
 }
 
 // shop: sets up a station with two keys (a.txt, b.txt), the operator jan and the

@@ -44,6 +44,7 @@ func TestD33AnAttestInTheCustomersLanguage(t *testing.T) { duty(t, "d33-attest")
 func TestD12NobodyWithoutAgreement(t *testing.T)         { duty(t, "d12-operators") }
 func TestD16AnEndedAccessIsOver(t *testing.T)            { duty(t, "d16-ended") }
 func TestD17ShowingContactDataIsRecorded(t *testing.T)   { duty(t, "d17-access") }
+func TestD19UnencryptedOnlyAsAHandover(t *testing.T)     { duty(t, "d19-portable") }
 func TestD20DestroyedWithAWitness(t *testing.T)          { duty(t, "d20-destroyed") }
 func TestD22NoThirdPersonWithoutProxy(t *testing.T)      { duty(t, "d22-recipient") }
 func TestD23IncidentsOfEveryKind(t *testing.T)           { duty(t, "d23-incidents") }

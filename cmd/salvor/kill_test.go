@@ -74,7 +74,7 @@ func recipientOf(t *testing.T, file string) string {
 func (b *bench) command(args ...string) *exec.Cmd {
 	c := exec.Command("salvor", args...)
 	c.Dir = b.dir
-	c.Env = append(os.Environ(), "SALVOR_STATE="+b.state, "SALVOR_OPERATOR=jan")
+	c.Env = append(os.Environ(), "SALVOR_STATE="+b.state, "SALVOR_OPERATOR=jan", carrierFile+"="+filepath.Join(b.dir, "carrier"))
 	return c
 }
 

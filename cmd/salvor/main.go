@@ -24,5 +24,5 @@ func main() {
 	// A reader that goes away must not kill a purge in the middle: writing to it gives
 	// EPIPE instead.
 	signal.Ignore(unix.SIGPIPE)
-	os.Exit(run(os.Args[1:], ui.Standard(time.Now, os.LookupEnv)))
+	os.Exit(newProgram(ui.Standard(time.Now, os.LookupEnv)).run(os.Args[1:]))
 }

@@ -49,6 +49,7 @@ type restoreOptions struct {
 	identities            []string
 	passphrase            ui.SecretFrom
 	fill                  uint8
+	handover              bool
 	salvage               bool
 	force                 bool
 }
@@ -66,9 +67,15 @@ An image that was damaged in the vault is refused; --salvage gives back every re
 of it that still verifies, and counts the rest as not read.
 
 A disk is overwritten only when its serial number is typed on the terminal, or
-given with --confirm-serial. Every opening of an image is recorded with its reason.`,
-		Example: `  salvor restore T1-2026-0001 out.img --identity counter.key --reason "moved"
-  salvor restore T1-2026-0001 /dev/sdc --identity counter.key --reason moved`,
+given with --confirm-serial. Every opening of an image is recorded with its reason.
+
+What is written is not encrypted. To a medium that can be carried away (USB, memory
+card, or nobody can tell) it goes only as the hand-over to the customer, --handover,
+which is recorded. Every copy stands in the inventory of its case until "salvor
+return", "erased" or "destroyed" ends it.`,
+		Example: `  salvor restore T1-2026-0001 /dev/sdc --handover --identity counter.key \
+    --reason "new disk for the customer"
+  salvor restore T1-2026-0001 out.img --identity counter.key --reason test`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error { return s.restore(cmd.Context(), args[0], args[1], o) })
@@ -78,6 +85,7 @@ given with --confirm-serial. Every opening of an image is recorded with its reas
 	f.StringVar(&o.image, "image", "", "which image of the case, such as image-01")
 	f.StringArrayVar(&o.identities, "identity", nil, "identity file of a shop key; may be repeated")
 	f.StringVar(&o.reason, "reason", "", "why the data are opened; recorded")
+	f.BoolVar(&o.handover, "handover", false, "the copy is made to be handed over to the customer")
 	f.Uint8Var(&o.fill, "fill", 0, "byte to write where the source could not be read")
 	f.BoolVar(&o.salvage, "salvage", false, "from an image that is damaged: everything that still verifies")
 	f.BoolVar(&o.force, "force", false, "replace a file that exists")
@@ -89,9 +97,11 @@ given with --confirm-serial. Every opening of an image is recorded with its reas
 // target is where an image is restored to.
 type target struct {
 	medium
-	kind    custody.TargetKind
-	keep    func() error // gives the target its name, once it was compared
-	discard func()       // takes away what a failed restore has begun
+	kind     custody.TargetKind
+	at       string       // a path that leads to what was opened, whatever is mounted over it
+	nameless bool         // it goes with this process until it is kept
+	keep     func() error // gives the target its name, once it was compared
+	discard  func()       // takes away what a failed restore has begun
 }
 
 type medium interface {
@@ -123,10 +133,11 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	if err := c.MayOpen(i.Name); err != nil {
 		return err
 	}
-	if o.reason == "" {
-		if o.reason, err = s.term.Line(ctx, ui.Question{Text: "why are the data opened", Flag: "--reason", Check: notEmpty}); err != nil {
-			return err
-		}
+	if _, err := s.leaves(carriedBy(path), o.handover); err != nil {
+		return err
+	}
+	if o.reason, err = s.text(ctx, o.reason, "--reason", "why are the data opened"); err != nil {
+		return err
 	}
 	ids, err := s.identities(ctx, o.identities, o.passphrase)
 	if err != nil {
@@ -143,18 +154,26 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	}
 	defer done()
 	if i.Seal == nil {
-		s.term.Warn("this image was never sealed: every record is authentic, but the end may be missing")
+		s.term.Warn("this image is not sealed: every record is authentic, but the end may be missing")
 	}
 	t, err := s.openTarget(ctx, path, r.Size(), o)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = t.Close() }() // what was written is synced and compared by then
+	// What is mounted there may have changed since.
+	export, err := s.leaves(t.at, o.handover)
+	if err != nil {
+		t.discard()
+		return err
+	}
+	export.Copy = shortID("c")
+	opening := custody.DataOpened{Image: i.Name, Use: custody.UseRestore, Export: export}
+	if t.nameless {
+		opening.Copy = "" // a run that is cut off leaves no copy
+	}
 	// The opening is recorded before the first byte leaves the image.
-	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{
-		Case: c.No, Item: i.Item, Pub: custody.DataOpened{Image: i.Name, Use: custody.UseRestore},
-		Private: map[string]string{custody.FieldReason: o.reason},
-	}); err != nil {
+	if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{Case: c.No, Item: i.Item, Pub: opening, Private: because(o.reason)}); err != nil {
 		t.discard()
 		return err
 	}
@@ -162,24 +181,61 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	if err == nil {
 		err = s.compare(ctx, r, t, o.fill)
 	}
-	if err == nil {
-		err = t.keep()
-	}
 	if err != nil {
 		t.discard()
-		return fmt.Errorf("restore %s: %w", c.No, err)
+		return s.cutOff(c.No, opening, fmt.Errorf("restore %s: %w", c.No, err))
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		abs = path
 	}
-	if _, err := s.happened(context.WithoutCancel(ctx), op.ID, ledger.Entry{
-		Case: c.No, Item: i.Item, Pub: custody.DataRestored{Image: i.Name, Target: t.kind, Bytes: r.Size(), Unread: bad.bytes()},
+	// It is on the record before it has its name: no copy appears without one.
+	if _, err = s.happened(context.WithoutCancel(ctx), op.ID, ledger.Entry{
+		Case: c.No, Item: i.Item, Pub: custody.DataRestored{Image: i.Name, Target: t.kind, Bytes: r.Size(), Unread: bad.bytes(), Export: export},
 		Private: map[string]string{custody.FieldReason: o.reason, custody.FieldTarget: abs},
-	}); err != nil {
+	}); err == nil {
+		err = t.keep()
+	}
+	if err != nil {
+		t.discard()
 		return err
 	}
-	return s.restored(c.No, r.Size(), bad)
+	return s.restored(c.No, export, r.Size(), bad)
+}
+
+// cutOff says that a restore which failed may have left part of the data on its target.
+func (s *station) cutOff(no custody.CaseNo, opening custody.DataOpened, err error) error {
+	if opening.Copy != "" {
+		s.term.Warn("part of the data may be on the target: it stands in the inventory of %s as copy %s", no, opening.Copy)
+	}
+	return err
+}
+
+// carriedBy is what decides whether a target can be carried away: the device, or the
+// directory of a file that may not be there yet.
+func carriedBy(path string) string {
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeDevice != 0 {
+		return path
+	}
+	return filepath.Dir(path)
+}
+
+// leaves says what the record says of unencrypted data that are written to path, or to
+// what lies below it, and refuses what the shop's duties forbid: to a medium that can be
+// carried away they go only for the customer.
+func (s *station) leaves(path string, handover bool) (custody.Export, error) {
+	on, err := s.carrier(path)
+	if err != nil {
+		return custody.Export{}, fmt.Errorf("target: %w", err)
+	}
+	if on.Portable && !handover {
+		why := fmt.Sprintf("%s can be carried away (%s), and what is written is not encrypted", on.On, on.Why)
+		if !on.Known {
+			why = fmt.Sprintf("nobody can tell whether %s can be carried away, and what is written is not encrypted", on.On)
+		}
+		return custody.Export{}, &ui.Error{Code: ui.Refused, What: "target", Why: why, Hint: "only as the hand-over to the customer: --handover", Err: custody.ErrPlainCopy}
+	}
+	return custody.Export{Removable: on.Portable, Plain: true, Handover: handover}, nil
 }
 
 // span is a stretch of the source in bytes.
@@ -194,13 +250,16 @@ func (u unread) bytes() (n int64) {
 	return n
 }
 
-func (s *station) restored(no custody.CaseNo, size int64, bad unread) error {
+func (s *station) restored(no custody.CaseNo, export custody.Export, size int64, bad unread) error {
 	list := make([]map[string]int64, 0, len(bad))
 	for _, b := range bad {
 		list = append(list, map[string]int64{"offset": b.off, "bytes": b.n})
 	}
 	if s.json {
-		if err := s.term.Message("summary", map[string]any{"case": no, "bytes": size, "unread": bad.bytes(), "unread_areas": list, "compared": true}); err != nil {
+		if err := s.term.Message("summary", map[string]any{
+			"case": no, "copy": export.Copy, "removable": export.Removable, "handover": export.Handover,
+			"bytes": size, "unread": bad.bytes(), "unread_areas": list, "compared": true,
+		}); err != nil {
 			return err
 		}
 	} else {
@@ -214,6 +273,12 @@ func (s *station) restored(no custody.CaseNo, size int64, bad unread) error {
 			if err := t.Flush(); err != nil {
 				return err
 			}
+		}
+		s.term.Say("it stands in the inventory as copy %s", export.Copy)
+		if export.Handover {
+			s.term.Say("next: salvor return %s", no)
+		} else {
+			s.term.Say("it stays there until it is ended: salvor return %s --copy %s, or salvor erased", no, export.Copy)
 		}
 	}
 	if len(bad) > 0 {
@@ -279,7 +344,7 @@ func (s *station) openDisk(ctx context.Context, path string, size int64, serial 
 	if opened.Serial != ident.Serial || opened.Name != ident.Name || opened.Bytes != ident.Bytes {
 		return nil, errors.Join(t.Close(), refuse("target "+path, "another disk has taken its place", "look at the disks and try again"))
 	}
-	return &target{medium: t, kind: custody.TargetDevice, keep: func() error { return nil }, discard: func() {}}, nil
+	return &target{medium: t, kind: custody.TargetDevice, at: path, keep: func() error { return nil }, discard: func() {}}, nil
 }
 
 // file is a medium that is a regular file.
@@ -320,7 +385,7 @@ func createNameless(path string, replace bool) (*target, error) {
 	if err == nil {
 		f := os.NewFile(uintptr(fd), path)
 		return &target{
-			medium: file{f}, kind: custody.TargetFile, discard: func() {},
+			medium: file{f}, kind: custody.TargetFile, at: opened(f), nameless: true, discard: func() {},
 			keep: func() error { return nameIt(f, path, replace) },
 		}, nil
 	}
@@ -333,10 +398,13 @@ func createNameless(path string, replace bool) (*target, error) {
 		return nil, err
 	}
 	return &target{
-		medium: file{f}, kind: custody.TargetFile, discard: func() { os.Remove(f.Name()) },
+		medium: file{f}, kind: custody.TargetFile, at: opened(f), discard: func() { os.Remove(f.Name()) },
 		keep: func() error { return rename(f.Name(), path, replace) },
 	}, nil
 }
+
+// opened is a path to an open file, whatever becomes of its name (proc(5)).
+func opened(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
 // nameIt gives a file without a name its name (open(2), O_TMPFILE). To take another's
 // place it first gets a name beside it: linkat never replaces.
@@ -345,7 +413,7 @@ func nameIt(f *os.File, path string, replace bool) error {
 	if replace {
 		to = fmt.Sprintf("%s.salvor-%d", path, os.Getpid())
 	}
-	err := unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, to, unix.AT_SYMLINK_FOLLOW)
+	err := unix.Linkat(unix.AT_FDCWD, opened(f), unix.AT_FDCWD, to, unix.AT_SYMLINK_FOLLOW)
 	if errors.Is(err, unix.EEXIST) {
 		return refuse("restore", "the file "+to+" exists", "use another name, or --force to replace it")
 	}

@@ -49,8 +49,9 @@ has his written proxy, and was checked: by the code on the receipt (--code), whi
 salvor compares, or by an identity document (--identity-shown), of which no copy is
 kept. Nobody else gets anything.
 
-Without --item every item that is here is given back, without --copy every copy that
-was written out and is still open. "salvor return T1-2026-0001/2" is item 2 alone.`,
+Without --item every item that is here is given back, without --copy every open copy
+that was made to be handed over. "salvor return T1-2026-0001/2" is item 2 alone; an
+image file that was handed in goes back only when it is named so.`,
 		Example: `  salvor return T1-2026-0001 --to owner --code K7QF-2MXD
   salvor return T1-2026-0001 --to proxy --recipient "Els Maes" \
     --proxy "letter of 9 January" --identity-shown
@@ -70,7 +71,7 @@ was written out and is still open. "salvor return T1-2026-0001/2" is item 2 alon
 	f.BoolVar(&o.noItems, "no-items", false, "no item is given back now")
 	sealWords.add(cmd, &o.seal, "what the seal of the items looks like")
 	f.StringVar(&o.condition, "condition", "", "what is to be seen on the items, in words")
-	f.StringSliceVar(&o.copies, "copy", nil, "`IDS` of written-out copies (default: all that are open)")
+	f.StringSliceVar(&o.copies, "copy", nil, "`IDS` of written-out copies (default: the open ones that were made for the customer)")
 	mediumWords.add(cmd, &o.medium, "on what the data are given back")
 	f.StringVar(&o.model, "model", "", "model of that medium")
 	f.StringVar(&o.serial, "serial", "", "serial `NUMBER` of that medium")
@@ -128,7 +129,7 @@ func (s *station) giveBack(ctx context.Context, text string, o returnOptions) er
 		return err
 	}
 	if len(items)+len(copies) == 0 {
-		return refuse("case "+string(c.No), "there is nothing to give back: no item is here, and no copy was written out", "salvor show "+string(c.No))
+		return nothingToReturn(c)
 	}
 	if !s.json {
 		s.term.Say("to give back: %s", giveWords(items, copies))
@@ -171,6 +172,22 @@ func (s *station) giveBack(ctx context.Context, text string, o returnOptions) er
 	return nil
 }
 
+// nothingToReturn says what there is all the same, which has to be named.
+func nothingToReturn(c custody.Case) error {
+	hint := "salvor show " + string(c.No)
+	for _, x := range c.Exports {
+		if x.End.Open() {
+			hint = fmt.Sprintf("a copy that was not made for him: salvor return %s --copy %s", c.No, x.ID)
+		}
+	}
+	for _, i := range c.Items {
+		if i.State == custody.ItemIsHere { // an image file
+			hint = fmt.Sprintf("the image file goes back when it is named: salvor return %s/%s", c.No, i.Item)
+		}
+	}
+	return refuse("case "+string(c.No), "there is nothing to give back: no item is here, and no copy was made for the customer", hint)
+}
+
 // pickItems are the items that go out: those that were named, or all that are here.
 func (o *returnOptions) pickItems(c custody.Case) ([]custody.Item, error) {
 	if o.noItems {
@@ -207,7 +224,9 @@ func (o *returnOptions) pickCopies(c custody.Case, itemOnly bool) ([]custody.Exp
 	var list []custody.ExportedCopy
 	if len(o.copies) == 0 {
 		for _, x := range c.Exports {
-			if x.End.Open() && x.Ref != (custody.Ref{}) && !itemOnly {
+			// Records of the first version do not say for whom a copy was made.
+			forHim := x.Export.Handover || x.Export.Copy == ""
+			if x.End.Open() && x.Ref != (custody.Ref{}) && forHim && !itemOnly {
 				list = append(list, x)
 			}
 		}

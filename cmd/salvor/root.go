@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"salvor/cmd/salvor/internal/ui"
+	"salvor/rescue/blockdev"
 )
 
 // program is what every command hangs on.
@@ -21,6 +22,9 @@ type program struct {
 	now  func() time.Time
 	env  func(string) (string, bool)
 	euid int
+
+	// carrier says on what a file or a device lies.
+	carrier func(path string) (blockdev.Carrier, error)
 
 	// the flags that every command has
 	stateDir string
@@ -34,14 +38,17 @@ func (p *program) newID() string {
 	return strings.ToLower(ulid.MustNew(ulid.Timestamp(p.now()), rand.Reader).String())
 }
 
+func newProgram(streams ui.Streams) *program {
+	return &program{term: ui.New(streams), now: streams.Now, env: streams.Env, euid: os.Geteuid(), carrier: blockdev.CarrierOf}
+}
+
 // run executes one command line and returns its exit status.
-func run(args []string, streams ui.Streams) int {
-	p := &program{term: ui.New(streams), now: streams.Now, env: streams.Env, euid: os.Geteuid()}
+func (p *program) run(args []string) int {
 	ctx, stop := ui.WithInterrupt(context.Background())
 	defer stop()
 	root := newRoot(p)
 	root.SetArgs(args)
-	root.SetIn(streams.In)
+	root.SetIn(p.term.In)
 	root.SetOut(p.term.Out)
 	root.SetErr(p.term.Err)
 	err := root.ExecuteContext(ctx)

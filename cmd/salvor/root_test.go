@@ -249,7 +249,7 @@ func TestOrdinaryUserDoesTheWholeLife(t *testing.T) {
 	const nobody = 65534
 	mine := filepath.Join(home, "salvor")
 	script := `set -e
-cd "$HOME"; export SALVOR_OPERATOR=jan
+cd "$HOME"; export SALVOR_OPERATOR=jan ` + carrierFile + `=carrier
 ./salvor init --shop X --station T1 --dpo d
 ./salvor key add ` + recipientOf(t, filepath.Join(home, "a.txt")) + ` --label a
 ./salvor key add ` + recipientOf(t, filepath.Join(home, "b.txt")) + ` --label b

@@ -11,12 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/cmd/salvor/internal/ui"
+	"salvor/rescue/blockdev"
 )
 
 // clockFile names a file with the offset that the program under test adds to the
-// clock, such as "48h" or "-1h", or with the moment at which it stands still. Only this test binary knows it: the real program
-// has no way to be told another time.
-const clockFile = "SALVOR_TEST_CLOCK"
+// clock, such as "48h" or "-1h", or with the moment at which it stands still; carrierFile
+// one with what every target of a restore lies on. Only this test binary knows them: the
+// real program has no way to be told another time or another machine.
+const (
+	clockFile   = "SALVOR_TEST_CLOCK"
+	carrierFile = "SALVOR_TEST_CARRIER"
+)
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"salvor": testMain})
@@ -24,7 +29,23 @@ func TestMain(m *testing.M) {
 
 func testMain() {
 	signal.Ignore(unix.SIGPIPE)
-	os.Exit(run(os.Args[1:], ui.Standard(shiftedNow, os.LookupEnv)))
+	p := newProgram(ui.Standard(shiftedNow, os.LookupEnv))
+	if name, ok := os.LookupEnv(carrierFile); ok {
+		p.carrier = func(string) (blockdev.Carrier, error) { return toldCarrier(name), nil }
+	}
+	os.Exit(p.run(os.Args[1:]))
+}
+
+// toldCarrier is what a file says that everything lies on: a disk inside when there is
+// none, and else "usb" or "unknown".
+func toldCarrier(name string) blockdev.Carrier {
+	switch text, _ := os.ReadFile(name); string(text) {
+	case "usb":
+		return blockdev.Carrier{Portable: true, Known: true, On: "sdx", Why: "USB"}
+	case "unknown":
+		return blockdev.Carrier{Portable: true, On: "fuse"}
+	}
+	return blockdev.Carrier{Known: true, On: "sda"}
 }
 
 func shiftedNow() time.Time { return shiftedBy(os.Getenv(clockFile)) }
@@ -54,6 +75,7 @@ func scriptParams() testscript.Params {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SALVOR_STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv(clockFile, filepath.Join(env.WorkDir, "clock"))
+			env.Setenv(carrierFile, filepath.Join(env.WorkDir, "carrier"))
 			env.Setenv("TZ", "Europe/Brussels")
 			return nil
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -49,7 +48,16 @@ type imageRow struct {
 	Keys      int                `json:"key_files"`
 	Checked   *checkRow          `json:"checked,omitempty"` // the newest check
 	Erased    *custody.EraseDone `json:"erased,omitempty"`
+	Ended     *custody.Time      `json:"ended,omitempty"` // erased with proof, or destroyed
 	Destroyed custody.Date       `json:"destroyed,omitempty"`
+	KeysGone  []keyEndRow        `json:"keys_destroyed,omitempty"` // before the image
+}
+
+// keyEndRow is a key copy that ended before its image did.
+type keyEndRow struct {
+	File  string       `json:"file"`
+	Store string       `json:"keystore"`
+	Ended custody.Time `json:"ended"`
 }
 
 type checkRow struct {
@@ -80,18 +88,31 @@ type itemRow struct {
 	Since     *custody.Time         `json:"since,omitempty"`
 	Back      custody.Date          `json:"back,omitempty"`
 	Offered   []string              `json:"offered_to,omitempty"`
+	Wiped     *wipedRow             `json:"wiped,omitempty"`
+}
+
+// wipedRow is the last wipe of an item that was proved.
+type wipedRow struct {
+	At     custody.Time       `json:"at"`
+	By     string             `json:"by"`
+	Media  custody.MediaClass `json:"media"`
+	Attest string             `json:"attest"`
 }
 
 type copyRow struct {
-	Copy      string           `json:"copy"`
-	Kind      custody.CopyKind `json:"kind"`
-	Image     string           `json:"image"`
-	Made      custody.Time     `json:"made"`
-	Bytes     int64            `json:"bytes,omitempty"`
-	Encrypted bool             `json:"encrypted"`
-	Removable bool             `json:"removable,omitempty"`
-	Fate      custody.CopyFate `json:"fate,omitempty"` // empty: it is still there
-	Ended     *custody.Time    `json:"ended,omitempty"`
+	Copy      string             `json:"copy"`
+	Kind      custody.CopyKind   `json:"kind"`
+	Image     string             `json:"image"`
+	Made      custody.Time       `json:"made"`
+	By        string             `json:"by"`
+	Target    custody.TargetKind `json:"target,omitempty"`
+	Bytes     int64              `json:"bytes,omitempty"`
+	CutOff    bool               `json:"cut_off,omitempty"` // begun, and never finished
+	Encrypted bool               `json:"encrypted"`
+	Removable bool               `json:"removable,omitempty"`
+	Handover  bool               `json:"handover,omitempty"`
+	Fate      custody.CopyFate   `json:"fate,omitempty"` // empty: it is still there
+	Ended     *custody.Time      `json:"ended,omitempty"`
 }
 
 type openingRow struct {
@@ -252,15 +273,9 @@ func (s *station) view(ctx context.Context, c custody.Case) (caseView, error) {
 		v.Images = append(v.Images, imageView(c, i, shop))
 	}
 	for _, x := range c.Inventory() {
-		if x.Kind != custody.CopyExport {
-			continue
+		if x.Kind == custody.CopyExport {
+			v.Copies = append(v.Copies, copyView(c, x, names))
 		}
-		r := copyRow{Copy: x.Name, Kind: x.Kind, Image: x.Image, Made: custody.At(x.At), Bytes: x.Bytes, Encrypted: x.Encrypted, Removable: x.Removable, Fate: x.End.Fate}
-		if !x.End.Open() {
-			at := custody.At(x.End.At)
-			r.Ended = &at
-		}
-		v.Copies = append(v.Copies, r)
 	}
 	for _, h := range c.Holds {
 		v.Holds = append(v.Holds, holdRow{h.ID, h.Kind, private[h.Ref][custody.FieldReason], nameOf(names, h.By), custody.At(h.Added), h.Review, h.Active()})
@@ -269,6 +284,19 @@ func (s *station) view(ctx context.Context, c custody.Case) (caseView, error) {
 		v.Openings = append(v.Openings, openingRow{custody.At(o.At), nameOf(names, o.Op), o.Image, o.Use, private[o.Ref][custody.FieldReason]})
 	}
 	return v, nil
+}
+
+func copyView(c custody.Case, x custody.Copy, names map[string]string) copyRow {
+	made, _ := c.Export(x.Name)
+	r := copyRow{
+		Copy: x.Name, Kind: x.Kind, Image: x.Image, Made: custody.At(x.At), By: nameOf(names, made.Op), Target: made.Target, Bytes: x.Bytes, CutOff: made.Begun,
+		Encrypted: x.Encrypted, Removable: x.Removable, Handover: made.Export.Handover, Fate: x.End.Fate,
+	}
+	if !x.End.Open() {
+		at := custody.At(x.End.At)
+		r.Ended = &at
+	}
+	return r
 }
 
 func itemView(c custody.Case, i custody.Item, private map[custody.Ref]map[string]string, names map[string]string) itemRow {
@@ -287,6 +315,9 @@ func itemView(c custody.Case, i custody.Item, private map[custody.Ref]map[string
 	for _, o := range i.Offers {
 		r.Offered = append(r.Offered, nameOf(names, o.To))
 	}
+	if w := i.Wiped; w != nil {
+		r.Wiped = &wipedRow{custody.At(w.Ended), nameOf(names, w.Op), w.Done.Media, w.Job}
+	}
 	return r
 }
 
@@ -298,8 +329,18 @@ func imageView(c custody.Case, i custody.Image, shop custody.Shop) imageRow {
 	if i.Seal != nil {
 		r.Root = i.Seal.Root.String()
 	}
+	end := i.End()
+	if !end.Open() {
+		at := custody.At(end.At)
+		r.Ended = &at
+	}
 	if i.Destroyed != nil {
 		r.Destroyed = i.Destroyed.Date
+	}
+	for _, x := range c.Inventory() {
+		if x.Kind == custody.CopyKey && x.Image == i.Name && x.End.Fate == custody.CopyDestroyed {
+			r.KeysGone = append(r.KeysGone, keyEndRow{x.Name, x.Store, custody.At(x.End.At)})
+		}
 	}
 	for _, x := range c.Checks {
 		if x.Image == i.Name && !x.At.Before(i.Sealed) {
@@ -363,7 +404,7 @@ func (s *station) printCase(c custody.Case, v caseView, item string, contact boo
 		s.printImage(line, i)
 	}
 	for _, x := range v.Copies {
-		line("copy", "%s of %s, %s, made %s, %s", x.Copy, x.Image, ui.Size(x.Bytes), s.term.Date(x.Made.Time), cmp.Or(string(x.Fate), "still out"))
+		s.printCopy(line, x)
 	}
 	for _, h := range v.Holds {
 		if h.Active {
@@ -417,9 +458,39 @@ func (s *station) printItem(line func(label, format string, args ...any), i item
 	if i.Seal != "" {
 		line("", "seal %s, %s", i.Seal, i.SealState)
 	}
+	if w := i.Wiped; w != nil {
+		line("", "wiped on %s by %s: %s", s.term.Date(w.At.Time), w.By, w.Media)
+		line("", "attest %s", w.Attest)
+	}
 	for _, to := range i.Offered {
 		line("", "offered to %s", to)
 	}
+}
+
+// printCopy prints a written-out copy: what it is, for whom, and what ended it.
+func (s *station) printCopy(line func(label, format string, args ...any), x copyRow) {
+	size := ui.Size(x.Bytes)
+	if x.CutOff {
+		size = "cut off"
+	}
+	crypt := "not encrypted"
+	if x.Encrypted {
+		crypt = "encrypted"
+	}
+	line("copy", "%s of %s", x.Copy, joined(", ", x.Image, size, crypt))
+	carried, whom := "", ""
+	if x.Removable {
+		carried = "can be carried away"
+	}
+	if x.Handover {
+		whom = "for the customer"
+	}
+	line("", "%s", joined(", ", string(x.Target), carried, whom))
+	end := "still there"
+	if x.Ended != nil {
+		end = string(x.Fate) + " on " + s.term.Date(x.Ended.Time)
+	}
+	line("", "%s", joined(", ", "made "+s.term.Date(x.Made.Time)+" by "+x.By, end))
 }
 
 func (s *station) printImage(line func(label, format string, args ...any), i imageRow) {
@@ -434,8 +505,15 @@ func (s *station) printImage(line func(label, format string, args ...any), i ima
 		}
 		line("", "checked %s (%s): %s", s.term.Date(i.Checked.At.Time), i.Checked.Level, result)
 	}
+	for _, k := range i.KeysGone {
+		line("", "key copy %s destroyed on %s", k.File, s.term.Date(k.Ended.Time))
+	}
 	if i.Erased != nil {
-		line("", "keys %s, medium %s", i.Erased.Keys, i.Erased.Media)
+		when := ""
+		if i.State == custody.ImageIsErased {
+			when = "erased on " + s.term.Date(i.Ended.Time)
+		}
+		line("", "%s", joined(": ", when, fmt.Sprintf("keys %s, medium %s", i.Erased.Keys, i.Erased.Media)))
 	}
 	if i.Destroyed != "" {
 		line("", "destroyed with its medium on %s", i.Destroyed)

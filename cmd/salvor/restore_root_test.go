@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
+	"salvor/custody/ledger"
+)
+
+// What the program finds out about its targets by itself, without what scripts tell it: a
+// file, a file on a file system of its own, and a disk all lie where the directory of the
+// test lies; what a fake medium can be carried away with is asked before anything.
+func TestRestoreKnowsWhatItWritesTo(t *testing.T) {
+	_, mnt, _ := mountLoop(t, 32<<20, "mkfs.ext4", "-q", "-F")
+	b := newBench(t, 2<<20)
+	b.must(b.imageArgs()...)
+	backing := filepath.Join(b.dir, "target.img")
+	if err := os.WriteFile(backing, make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	disk := loopDevice(t, backing)
+	restore := func(told, target string, more ...string) (int, string) {
+		c := b.command(append([]string{"restore", "T1-2026-0001", target, "--identity", b.identity, "--reason", "test"}, more...)...)
+		if told == "" {
+			c.Env = slices.DeleteFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, carrierFile) })
+		} else if err := os.WriteFile(filepath.Join(b.dir, "carrier"), []byte(told), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, _ := c.CombinedOutput()
+		return c.ProcessState.ExitCode(), string(out)
+	}
+	if code, out := restore("usb", disk, "--confirm-serial", filepath.Base(disk)); code != ui.Refused || !strings.Contains(out, "--handover") {
+		t.Fatalf("a USB disk without a hand-over: exit status %d\n%s", code, out)
+	}
+	if content, err := os.ReadFile(backing); err != nil || strings.Trim(string(content), "\x00") != "" {
+		t.Fatalf("a refused restore wrote to the disk: %v", err)
+	}
+	if code, out := restore("usb", disk, "--confirm-serial", filepath.Base(disk), "--handover"); code != 0 {
+		t.Fatalf("a USB disk for the customer: exit status %d\n%s", code, out)
+	}
+	// A machine whose disk is a USB stick, or that cannot tell, wants a hand-over here too.
+	for _, target := range []string{filepath.Join(b.dir, "out.img"), filepath.Join(mnt, "out.img"), disk} {
+		if code, out := restore("", target, "--confirm-serial", filepath.Base(disk), "--handover"); code != 0 {
+			t.Fatalf("%s: exit status %d\n%s", target, code, out)
+		}
+	}
+	var exports []custody.ExportedCopy
+	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
+		c, err := l.Case(ctx, "T1-2026-0001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		exports = c.Exports
+	})
+	removable := 0
+	for _, x := range exports {
+		if !x.Export.Plain || !x.Export.Handover || x.Begun || !x.End.Open() {
+			t.Errorf("%+v", x)
+		}
+		if x.Export.Removable {
+			removable++
+		}
+	}
+	// All three lie on the same disk, so all say the same of it.
+	if len(exports) != 4 || removable != 1 && removable != 4 {
+		t.Errorf("%d copies, %d on a medium that can be carried away", len(exports), removable)
+	}
+}
+
+// TestARestoreThatIsCutOffStaysInTheInventory writes to a disk that is too faulty to
+// give back what was written.
+func TestARestoreThatIsCutOffStaysInTheInventory(t *testing.T) {
+	needRoot(t)
+	b := newBench(t, 4<<20)
+	b.must(b.imageArgs()...)
+	// The file behind the disk was cut, and may not grow: writing behind its end fails.
+	backing := filepath.Join(b.dir, "target.img")
+	if err := os.WriteFile(backing, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	disk := loopDevice(t, backing)
+	if err := os.Truncate(backing, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("chattr", "+i", backing).CombinedOutput(); err != nil {
+		t.Skipf("chattr: %v: %s", err, out)
+	}
+	t.Cleanup(func() { tool(t, "chattr", "-i", backing) })
+	code, out := b.run("restore", "T1-2026-0001", disk, "--identity", b.identity, "--reason", "test", "--handover", "--confirm-serial", filepath.Base(disk))
+	if code == 0 {
+		t.Skip("this kernel writes to an immutable file through a loop device")
+	}
+	if !strings.Contains(out, "part of the data may be on the target") {
+		t.Fatalf("exit status %d\n%s", code, out)
+	}
+	if out = b.must("show", "T1-2026-0001"); !strings.Contains(out, "cut off") {
+		t.Errorf("not in the inventory:\n%s", out)
+	}
+}
