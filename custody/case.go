@@ -85,9 +85,9 @@ const (
 	ImageIsErased  ImageState = "erased"
 )
 
-// Left reports whether something of the image may still be there. Of an image that
-// failed before its first key was recorded there never was anything: no record is
-// written before the key that opens it is in the ledger.
+// Left reports whether the image may still be there. Of an image that failed before its
+// first key was recorded there never was anything: no record is written before the key
+// that opens it is in the ledger.
 func (i Image) Left() bool {
 	return i.End().Open()
 }
@@ -121,6 +121,8 @@ type Image struct {
 	Erase        *EraseDone
 	Erased       time.Time // zero until something was proved
 	EraseRef     Ref       // of erase.done
+	Proofs       []Proof   // what jobs had proved on their way
+	Returns      []Comeback
 
 	// Destroyed is set when the medium on which the image lay was destroyed. The
 	// state stays what it was: nothing was done to the image itself.
@@ -132,6 +134,9 @@ type KeyCopy struct {
 	Ref Ref
 	At  time.Time
 	KeyWrapped
+	// Gone is what is recorded of its end, apart from that of its image; nil when
+	// nothing is.
+	Gone *KeyGone
 }
 
 // A Hold blocks erasing.
@@ -225,6 +230,9 @@ const (
 	PlainCopy ExceptionKind = "plain-copy"
 	// LateExtension: a request was prolonged when its term was over already.
 	LateExtension ExceptionKind = "extension-too-late"
+	// CameBack: an erased image lies in its vault again, or lay there and was taken
+	// away by other hands.
+	CameBack ExceptionKind = "erased-and-back"
 )
 
 // An Exception is something that the rules exclude and that happened all the
@@ -306,7 +314,7 @@ func (f *caseFold) apply(e Event, order int) {
 			c.Closed, f.closedBy = at, ref
 		}
 		for _, i := range c.Images {
-			if i.Left() {
+			if i.Remains() {
 				f.except(OpenCopies, ref)
 				break
 			}
@@ -360,7 +368,7 @@ func (f *caseFold) applyImage(e Event) {
 		f.working(i, ImageIsStarted, ref)
 	case KeyWrapped:
 		i := f.image(p.Image)
-		i.Keys = append(i.Keys, KeyCopy{ref, at, p})
+		i.Keys = append(i.Keys, KeyCopy{Ref: ref, At: at, KeyWrapped: p})
 		f.working(i, ImageIsStarted, ref)
 	case ImagePaused:
 		i := f.image(p.Image)
@@ -393,22 +401,30 @@ func (f *caseFold) applyImage(e Event) {
 		c.Checks = append(c.Checks, Check{ref, at, e.Op, p})
 	case EraseStarted:
 		i := f.image(p.Image)
-		i.EraseJob, i.EraseFailed = p.Job, ""
-		if i.State != ImageIsErased {
-			f.erasing(i, p.Job)
-			i.EraseStarted = at
+		if i.State == ImageIsErased {
+			i.eraseAgain(p.Job)
+			return
 		}
+		f.erasing(i, p.Job)
+		i.EraseJob, i.EraseFailed, i.EraseStarted = p.Job, "", at
 	case EraseFailed:
 		i := f.image(p.Image)
-		if i.State != ImageIsErased {
-			f.erasing(i, p.Job)
-			i.EraseJob, i.EraseFailed = p.Job, p.Step
-			if p.Step == StepPlanned {
-				f.spared(i, p.Job)
-			}
+		if i.State == ImageIsErased {
+			i.againFailed(p)
+			return
 		}
+		f.erasing(i, p.Job)
+		i.EraseJob, i.EraseFailed = p.Job, p.Step
+		if p.Step == StepPlanned {
+			f.spared(i, p.Job)
+		}
+	case EraseProved:
+		i := f.image(p.Image)
+		i.Proofs = append(i.Proofs, Proof{ref, at, e.Op, p})
 	case EraseDone:
 		f.eraseDone(e, p)
+	case ImageReturned:
+		f.cameBack(e, p)
 	}
 }
 
@@ -441,8 +457,9 @@ func (f *caseFold) spared(i *Image, job string) {
 
 func (f *caseFold) eraseDone(e Event, p EraseDone) {
 	i := f.image(p.Image)
-	if i.State == ImageIsErased {
-		return // terminal: the first proof stands
+	if i.State == ImageIsErased { // terminal: the first proof stands
+		f.moreProved(i, e, p)
+		return
 	}
 	i.State, i.EraseJob, i.EraseFailed = ImageIsErasing, p.Job, ""
 	i.Erase, i.EraseRef = &p, e.Ref()
@@ -521,6 +538,7 @@ func (f *caseFold) finish(own []Event) {
 	sortProposals(c.Proposals)
 	slices.SortFunc(c.Images, func(a, b Image) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Holds, func(a, b Hold) int { return cmp.Compare(a.ID, b.ID) })
+	f.finishErasing()
 	for _, i := range c.Images {
 		slices.SortStableFunc(i.Keys, func(a, b KeyCopy) int {
 			return cmp.Or(cmp.Compare(a.Session, b.Session), cmp.Compare(a.Keystore, b.Keystore), cmp.Compare(a.File, b.File))
@@ -550,12 +568,12 @@ func (c Case) Image(name string) (Image, bool) {
 // Held reports whether an active hold blocks erasing.
 func (c Case) Held() bool { return slices.ContainsFunc(c.Holds, Hold.Active) }
 
-// Copies returns how many images are left. Exported copies and keys are in
+// Copies returns of how many images something remains. Exported copies are in
 // [Case.Inventory].
 func (c Case) Copies() int {
 	n := 0
 	for _, i := range c.Images {
-		if i.Left() {
+		if i.Remains() {
 			n++
 		}
 	}

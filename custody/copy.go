@@ -34,6 +34,7 @@ const (
 	CopyIsErased  CopyFate = "erased"
 	CopyDestroyed CopyFate = "destroyed" // with its medium
 	CopyVoid      CopyFate = "void"      // a key to what does not exist any more
+	CopyTaken     CopyFate = "taken"     // an erased image that came back, and was taken away by other hands
 )
 
 // A CopyEnd is how and when a copy ended; the zero CopyEnd is that of a copy
@@ -109,7 +110,12 @@ func (c Case) Inventory() []Copy {
 		list = append(list, image)
 		for _, k := range i.Keys {
 			list = append(list, Copy{
-				Kind: CopyKey, Name: k.File, Image: i.Name, Store: k.Keystore, Ref: k.Ref, At: k.At, Encrypted: true, End: c.keyEnd(i, k),
+				Kind: CopyKey, Name: k.File, Image: i.Name, Store: k.Keystore, Ref: k.Ref, At: k.At, Encrypted: true, End: keyEnd(i, k),
+			})
+		}
+		for _, b := range i.Returns {
+			list = append(list, Copy{
+				Kind: CopyImage, Name: i.Name + " " + b.Ref.String(), Image: i.Name, Store: i.Vault, Ref: b.Ref, At: b.At, Encrypted: true, End: b.End,
 			})
 		}
 	}
@@ -136,28 +142,30 @@ func (i Image) End() CopyEnd {
 	return CopyEnd{}
 }
 
-// keyEnd returns how a key copy ended: with its medium, with its image where
-// that proved every key destroyed, and else it opens nothing once the image is
-// gone.
-func (c Case) keyEnd(i Image, k KeyCopy) CopyEnd {
-	for _, d := range c.Destroyed {
-		if d.Kind == CopyKey && d.Image == i.Name && d.Store == k.Keystore && d.File == k.File {
-			return CopyEnd{CopyDestroyed, d.Ref, d.At}
-		}
-	}
+// keyEnd returns how a key copy ended: by what is recorded of it alone, with its image
+// where that proved every key destroyed, and else it opens nothing once the image is
+// gone. A key in another keystore than its image has no end but its own.
+func keyEnd(i Image, k KeyCopy) CopyEnd {
 	end := i.End()
-	if !end.Open() && (end.Fate != CopyIsErased || i.Erase.Keys != KeysComplete) {
+	switch {
+	case k.Gone != nil && k.Gone.Destroyed:
+		return CopyEnd{CopyDestroyed, k.Gone.Ref, k.Gone.At}
+	case k.Gone != nil && k.Gone.Proved:
+		return CopyEnd{CopyIsErased, k.Gone.Ref, k.Gone.At}
+	case i.State == ImageIsErased && k.Elsewhere(i) && k.Gone == nil:
+		return CopyEnd{}
+	case !end.Open() && (end.Fate != CopyIsErased || i.Erase.Keys != KeysComplete):
 		end.Fate = CopyVoid
 	}
 	return end
 }
 
-// Open returns the copies that are neither returned nor erased nor destroyed,
-// without keys, whose end is that of their image.
+// Open returns the copies that are neither returned nor erased nor destroyed; of the
+// keys only those that outlive their image.
 func (c Case) Open() []Copy {
 	var open []Copy
 	for _, x := range c.Inventory() {
-		if x.Kind != CopyKey && x.End.Open() {
+		if i, _ := c.Image(x.Image); x.End.Open() && (x.Kind != CopyKey || i.State == ImageIsErased) {
 			open = append(open, x)
 		}
 	}
@@ -201,8 +209,12 @@ func (f *caseFold) applyCopy(e Event, order int) {
 		c.Destroyed = append(c.Destroyed, d)
 		switch p.Kind {
 		case CopyImage:
-			if i := f.image(p.Image); i.Destroyed == nil {
+			i := f.image(p.Image)
+			if i.Destroyed == nil {
 				i.Destroyed = &d
+			}
+			if b := i.back(); b != nil {
+				b.End = CopyEnd{CopyDestroyed, ref, at}
 			}
 		case CopyExport:
 			f.ended(p.Copy, CopyEnd{CopyDestroyed, ref, at})

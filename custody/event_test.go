@@ -100,6 +100,12 @@ func samples() []Payload {
 		MediumEraseFailed{"j3", StepOverwrite},
 		MediumEraseDone{"j3", MediaNotAssured, true, true, 5e11, 18, 19, 20, 21},
 		AttestIssued{Attest: "j3", SHA256: Hash{7}, Media: MediaNotAssured},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepKeyDone, Keystore: "v1", Copies: []KeyDestroyed{
+			{"keystore/T1-2026-0001/image-01/0001.age", Hash{3}, true},
+			{"keystore/T1-2026-0001/image-01/0002.age", Hash{4}, false},
+		}, Virtual: true},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepVerified, Media: MediaLogical},
+		ImageReturned{"image-01", 3, 1},
 	}
 }
 
@@ -159,7 +165,7 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 			t.Errorf("%s: %s", p.Type(), d)
 		}
 	}
-	if len(seen) != 68 {
+	if len(seen) != 70 {
 		t.Errorf("%d types have a sample", len(seen))
 	}
 }
@@ -328,6 +334,16 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		EraseDone{"j1", "image-01", "GONE", MediaRaw, false, 0, 0, 0, 0, 0, 0},
 		EraseDone{"j1", "image-01", KeysComplete, "CLEAN", false, 0, 0, 0, 0, 0, 0},
 		EraseDone{"j1", "image-01", KeysComplete, MediaRaw, false, 0, 0, 0, 0, -1, 0},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepOverwrite, Media: MediaRaw},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepVerified},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepVerified, Media: MediaRaw, Keystore: "v1"},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepKeyDone, Keystore: "v1"},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepKeyDone, Copies: []KeyDestroyed{{"a.age", Hash{1}, true}}},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepKeyDone, Keystore: "v1", Copies: []KeyDestroyed{{"../a.age", Hash{1}, true}}},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepKeyDone, Keystore: "v1", Copies: []KeyDestroyed{{"b.age", Hash{1}, true}, {"a.age", Hash{1}, true}}},
+		EraseProved{Job: "j1", Image: "image-01", Step: StepKeyDone, Keystore: "v1", Copies: []KeyDestroyed{{"a.age", Hash{}, true}}},
+		ImageReturned{"image-01", -1, 0},
+		ImageReturned{"picture", 1, 0},
 		AttestIssued{"a1", Hash{}, "image-01", KeysComplete, MediaRaw},
 		PaperPrinted{"poem", FormatPDF, Dutch},
 		PrivateErased{},

@@ -96,6 +96,8 @@ func drawPayload(t *rapid.T, at time.Time) Payload {
 		EraseStarted{"j1", image, true},
 		EraseFailed{"j1", image, rapid.SampledFrom([]EraseStep{StepPlanned, StepOverwrite}).Draw(t, "step")},
 		EraseDone{"j1", image, keys, media, true, 1, 2, 3, 4, 5, 6},
+		EraseProved{Job: "j1", Image: image, Step: StepKeyDone, Keystore: "v2", Copies: []KeyDestroyed{{"a.age", Hash{3}, days%2 == 0}}},
+		ImageReturned{image, int64(days % 3), 0},
 		AttestIssued{"a1", Hash{5}, image, keys, media},
 		PaperPrinted{PaperCustody, FormatPDF, German},
 		PrivateErased{[]Ref{{"T1", 3}, {"T1", int64(4 + days)}}},

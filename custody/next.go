@@ -31,6 +31,8 @@ const (
 	StepPurge           StepCode = "purge"            // [image] the deadline has passed
 	StepFinishErase     StepCode = "erase-finish"     // [image] an erasing was cut off
 	StepDestroy         StepCode = "medium-destroy"   // [image] the erasing proved nothing
+	StepEraseAgain      StepCode = "erase-again"      // [image] it was erased and lies in its vault again
+	StepEraseKeys       StepCode = "erase-keys"       // [image] a key to it is left in another keystore
 	StepReview          StepCode = "hold-review"      // [hold]
 	StepAnswer          StepCode = "request-answer"   // [request]
 	StepAssess          StepCode = "incident-assess"  // [incident]
@@ -235,6 +237,12 @@ func (n *agenda) item(s Shop, i Item) {
 }
 
 func (n *agenda) image(c Case, i Image) {
+	if i.State == ImageIsErased && i.Returned() {
+		n.late(StepEraseAgain, i.Name)
+	}
+	if i.State == ImageIsErased && len(i.KeysElsewhere()) > 0 {
+		n.late(StepEraseKeys, i.Name)
+	}
 	if !i.Left() {
 		return
 	}

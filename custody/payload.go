@@ -518,6 +518,10 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 		return decodeAs[EraseFailed](raw)
 	case TypeEraseDone:
 		return decodeAs[EraseDone](raw)
+	case TypeEraseProved:
+		return decodeAs[EraseProved](raw)
+	case TypeImageReturned:
+		return decodeAs[ImageReturned](raw)
 	case TypeAttestIssued:
 		return decodeAs[AttestIssued](raw)
 	case TypePaperPrinted:

@@ -3,6 +3,7 @@ package custody
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,7 @@ var (
 	ErrNoReason     = errors.New("a reason is needed")
 	ErrErased       = errors.New("the image is erased")
 	ErrErasing      = errors.New("the image is being erased")
+	ErrNotErased    = errors.New("the image is not erased")
 	ErrSealed       = errors.New("the image is sealed")
 	ErrNotSealed    = errors.New("the image is not sealed")
 	ErrNoImage      = errors.New("the case has no such image")
@@ -96,7 +98,7 @@ func (o Operator) MayAct(now time.Time, t Type) error {
 func reports(t Type) bool {
 	switch t {
 	case TypeImagePaused, TypeImageFailed, TypeImageSealed, TypeImageVerified, TypeDataRestored,
-		TypeEraseFailed, TypeEraseDone, TypeAttestIssued, TypePaperPrinted, TypeMediumEraseFailed, TypeMediumEraseDone,
+		TypeEraseFailed, TypeEraseProved, TypeEraseDone, TypeImageReturned, TypeAttestIssued, TypePaperPrinted, TypeMediumEraseFailed, TypeMediumEraseDone,
 		TypeDataExtracted, TypeBackExternal, TypeSealChecked, TypeCopyErased, TypeRequestReceived, TypeIncidentOpened,
 		TypeIncidentAssessed, TypeIncidentControllerNotified, TypeIncidentAuthorityNotified, TypeIncidentSubjectsNotified:
 		return true
@@ -224,7 +226,11 @@ func allowCase(s Shop, c Case, e Event, private map[string]string) error {
 	case EraseFailed:
 		return c.erasing(p.Image, p.Job)
 	case EraseDone:
-		return c.erasing(p.Image, p.Job)
+		return c.ending(p)
+	case EraseProved:
+		return c.hasImage(e.Pub)
+	case ImageReturned:
+		return c.mayReturn(p.Image)
 	case MediumEraseStarted:
 		return c.mayWipe(e.Item, p.Job, private)
 	case MediumEraseFailed:
@@ -265,18 +271,20 @@ func (c Case) MayImage() error {
 // MayErase says whether the image may be erased at now: it is there, no hold
 // is active, and the deadline has come unless early is set. An erasing that
 // was begun may be begun again by another job, also before the deadline: its
-// keys may be gone, and nothing is won by keeping the rest.
+// keys may be gone, and nothing is won by keeping the rest. What was erased and came
+// back may be erased again at any time, unless a hold blocks it.
 func (c Case) MayErase(image string, now time.Time, early bool) error {
 	i, ok := c.Image(image)
 	switch {
 	case !ok:
 		return ErrNoImage
-	case i.State == ImageIsErased:
+	case i.State == ImageIsErased && !i.Remains():
 		return ErrErased
 	case i.Destroyed != nil:
 		return ErrDestroyed
 	case c.Held():
 		return ErrHeld
+	case i.State == ImageIsErased:
 	case !early && i.State != ImageIsErasing && !c.Due(now):
 		return ErrNotDue
 	}
@@ -395,6 +403,8 @@ func (c Case) hasImage(p Payload) error {
 		name = p.Image
 	case DataExtracted:
 		name = p.Image
+	case EraseProved:
+		name = p.Image
 	}
 	if _, ok := c.Image(name); !ok {
 		return ErrNoImage
@@ -402,14 +412,16 @@ func (c Case) hasImage(p Payload) error {
 	return nil
 }
 
-// erasing says whether the job is the one that is erasing the image.
+// erasing says whether the job is the one that is erasing the image, or what came back
+// of it.
 func (c Case) erasing(image, job string) error {
 	i, ok := c.Image(image)
 	switch {
 	case !ok:
 		return ErrNoImage
-	case i.State == ImageIsErased:
+	case i.State == ImageIsErased && (i.back() == nil || !slices.Contains(i.back().Jobs, job)):
 		return ErrErased
+	case i.State == ImageIsErased:
 	case i.State != ImageIsErasing || i.EraseJob != job:
 		return ErrNoJob
 	}

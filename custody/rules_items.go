@@ -238,7 +238,7 @@ func (s Shop) MayErase(c Case, image, op string, now time.Time, early bool) erro
 	if err := c.MayErase(image, now, early); err != nil {
 		return err
 	}
-	if i, _ := c.Image(image); i.State == ImageIsErasing {
+	if i, _ := c.Image(image); i.State == ImageIsErasing || i.State == ImageIsErased {
 		return nil
 	}
 	p := s.Policy(DateOf(now, time.UTC))

@@ -83,7 +83,7 @@ func (l *Ledger) publishCase(ctx context.Context, no custody.CaseNo, journals []
 func VaultsOf(c custody.Case) []string {
 	var vaults []string
 	for _, i := range c.Images {
-		if !i.Left() {
+		if !i.Left() && !i.Returned() {
 			continue
 		}
 		vaults = append(vaults, i.Vault)
