@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"salvor/custody"
 	"salvor/rescue"
@@ -128,11 +129,17 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 
 // restrict takes only what a ddrescue map calls rescued.
 func (g *imaging) restrict(path string) error {
-	f, err := os.Open(path)
+	// A FIFO would keep the command waiting until somebody writes to it.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("map: %w", err)
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil {
+		return fmt.Errorf("map: %w", err)
+	} else if !st.Mode().IsRegular() {
+		return usage("image", "--map "+path+": not a regular file", "give the map file that GNU ddrescue wrote")
+	}
 	parsed, err := mapfile.Parse(f)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", path, err)

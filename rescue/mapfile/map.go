@@ -187,7 +187,7 @@ func (m *Map) Get(at int64) Run {
 func (m *Map) Next(from int64, s Status) (Run, bool) {
 	from = max(from, 0)
 	x := s.index()
-	if from >= m.sectors || x < 0 {
+	if from >= m.sectors || x < 0 || m.totals.runs[x] == 0 {
 		return Run{}, false
 	}
 	c, i := m.find(from)
