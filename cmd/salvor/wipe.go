@@ -440,7 +440,7 @@ func refusedDevice(err error) error {
 		{device.ErrNotDevice, ui.Usage, "name a disk such as /dev/sdb"},
 		{device.ErrEmpty, ui.Absent, "put the medium in"},
 		{device.ErrVanished, ui.Absent, "plug it in again and repeat the command"},
-		{device.ErrPermission, ui.Refused, "run it as root, or give your user the disk"},
+		{device.ErrPermission, ui.Refused, "run it as root: only root sees who else has the disk open"},
 	} {
 		if errors.Is(err, v.err) {
 			return &ui.Error{Code: v.code, What: "wipe", Why: err.Error(), Hint: v.hint, Err: err}

@@ -176,7 +176,8 @@ func (d *Device) still() error {
 }
 
 // reread asks once more who the open device is, through its descriptor: by its device
-// number and sequence number in /sys, and, where it answers, the drive itself.
+// number and sequence number in /sys, and, where it answers, the drive itself; and that
+// nobody else writes to it.
 func (d *Device) reread() error {
 	if err := d.still(); err != nil {
 		return err
@@ -198,7 +199,17 @@ func (d *Device) reread() error {
 	if s, ok := d.ownSerial(); ok && s != d.id.Serial {
 		return fmt.Errorf("the drive itself says another serial number than the system does: %w", ErrOther)
 	}
-	return nil
+	return d.alone()
+}
+
+// alone makes sure that nobody else has the device open for writing: see notWritten.
+func (d *Device) alone() error {
+	return d.before.call(step{act: actAlone}, func() error {
+		if d.plain {
+			return nil
+		}
+		return d.h.notWritten(d.path, d.n)
+	})
 }
 
 func (d *Device) write(p []byte, off int64) error {
@@ -259,6 +270,7 @@ const (
 	actRead    act = "read"
 	actFlush   act = "flush"
 	actCheck   act = "check"
+	actAlone   act = "alone"
 	actDiscard act = "discard"
 	actSave    act = "save"
 )

@@ -98,6 +98,9 @@ func (h host) look(path string, keep []string) (Identity, sysblock.Node, error) 
 	if below := n.Slaves(); len(below) > 0 {
 		return Identity{}, n, &RefusedError{Path: path, By: strings.Join(below, ", "), Err: ErrVolume}
 	}
+	if err := h.notWritten(path, n); err != nil {
+		return Identity{}, n, err
+	}
 	id := h.describe(n)
 	for _, name := range id.Twins {
 		twin, err := h.Named(name)
@@ -155,9 +158,14 @@ func (h host) notKept(path string, n sysblock.Node, keep []string) error {
 	return nil
 }
 
+// family is a disk and its partitions: who uses one of them uses it.
+func family(n sysblock.Node) []sysblock.Node {
+	return append([]sysblock.Node{n}, n.Partitions()...)
+}
+
 // notUsed refuses a device that is used, or of which a partition is.
 func (h host) notUsed(path string, n sysblock.Node) error {
-	use, err := h.Use(append([]sysblock.Node{n}, n.Partitions()...))
+	use, err := h.Use(family(n))
 	if use == nil || err != nil {
 		return err
 	}
@@ -171,6 +179,20 @@ func (h host) notUsed(path string, n sysblock.Node) error {
 	return refused
 }
 
+// notWritten refuses a device that another process has open for writing. The kernel keeps
+// it from being mounted while it is held here, but not from being written to by whoever
+// has it open: what he writes would be lost, or stand where this wipe says it wrote.
+func (h host) notWritten(path string, n sysblock.Node) error {
+	writer, err := h.Writer(family(n))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, permission(err))
+	}
+	if writer != nil {
+		return &RefusedError{Path: path, By: writer.String(), Err: ErrInUse}
+	}
+	return nil
+}
+
 // opening gives an error of open(2) the word that callers decide by.
 func opening(path string, err error) error {
 	switch {
@@ -182,7 +204,12 @@ func opening(path string, err error) error {
 		return &RefusedError{Path: path, Err: ErrReadOnly}
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return fmt.Errorf("%s: %w: %w", path, ErrVanished, err)
-	case errors.Is(err, fs.ErrPermission):
+	}
+	return permission(err)
+}
+
+func permission(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", ErrPermission, err)
 	}
 	return err

@@ -606,6 +606,23 @@ func TestRefused(t *testing.T) {
 		}
 		mustBe(t, err, ErrInUse)
 	})
+	t.Run("written to by another program", func(t *testing.T) {
+		writer(t, dev, os.O_WRONLY)
+		_, err := Look(dev, nil)
+		if err == nil || !strings.Contains(err.Error(), "sleep, process ") {
+			t.Errorf("who writes is not named: %v", err)
+		}
+		look(t, dev, nil, ErrInUse)
+	})
+	t.Run("only read by another program", func(t *testing.T) {
+		writer(t, dev, os.O_RDONLY)
+		d := hold(t, dev)
+		check(t, d.Close())
+	})
+	t.Run("below another loop device", func(t *testing.T) {
+		loop(t, dev)
+		look(t, dev, nil, ErrInUse)
+	})
 	t.Run("a holder, and a volume", func(t *testing.T) {
 		if out, err := exec.Command("dmsetup", "create", "salvor-wipe-test", "--table", "0 2048 linear "+dev+" 0").CombinedOutput(); err != nil {
 			t.Skipf("no device mapper here: %s", out)
@@ -632,6 +649,9 @@ func TestRefused(t *testing.T) {
 		shell(t, "mount", whole+"p1", mnt)
 		look(t, whole, nil, ErrMounted)
 		shell(t, "umount", mnt)
+		end := writer(t, whole+"p1", os.O_RDWR)
+		look(t, whole, nil, ErrInUse)
+		end()
 		d := hold(t, whole)
 		check(t, d.Close())
 	})
@@ -653,6 +673,91 @@ func TestRefused(t *testing.T) {
 		}
 		check(t, d.Close())
 	})
+}
+
+// writer runs another program that has a device open, until it is told to end.
+func writer(t *testing.T, path string, flags int) (end func()) {
+	t.Helper()
+	f, err := os.OpenFile(path, flags, 0)
+	check(t, err)
+	defer f.Close()
+	c := exec.Command("sleep", "300")
+	c.Stdout = f
+	check(t, c.Start())
+	end = func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	}
+	t.Cleanup(end)
+	return end
+}
+
+// TestSomebodyWritesMeanwhile: the kernel lets others open a device that is held here, as
+// long as they do not ask to have it alone. Whenever one does, the wipe stops before it
+// writes or claims more, and goes on when he has ended.
+func TestSomebodyWritesMeanwhile(t *testing.T) {
+	const size = 48 << 20
+	for name, when := range map[string]func(*Job, step) bool{
+		"before the first write": func(j *Job, s step) bool { return j.Stage == Planned && s.act == actCheck },
+		"while it is written":    func(j *Job, s step) bool { return s.act == actWrite && s.off == 20<<20 },
+		"while it is read back":  func(j *Job, s step) bool { return j.Stage == Reading && s.act == actRead && s.off == 20<<20 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dev, file := oldDisk(t, size)
+			old, err := os.ReadFile(file)
+			check(t, err)
+			d := hold(t, dev)
+			j, m := plan(t, d), &memory{}
+			check(t, m.Save(t.Context(), j))
+			o := options(m)
+			o.stretch = 16 << 20
+			var once sync.Once
+			var end func()
+			d.before = func(s step) error {
+				if when(j, s) {
+					once.Do(func() { end = writer(t, dev, os.O_RDWR) })
+				}
+				return nil
+			}
+			e, err := Run(t.Context(), d, j, o)
+			mustBe(t, err, ErrInUse)
+			if v := Classify(e); v.Class != NotWiped || j.Stage == Verified {
+				t.Errorf("%s at %s", v.Class, j.Stage)
+			}
+			if now, err := os.ReadFile(file); name == "before the first write" && (err != nil || !bytes.Equal(old, now)) {
+				t.Error("it was written to")
+			}
+			end()
+			j = m.last(t)
+			e, err = Run(t.Context(), d, j, o)
+			check(t, err)
+			if v := Classify(e); v.Class != Clear {
+				t.Errorf("%+v", v)
+			}
+			check(t, d.Close())
+			holdsStream(t, file, j)
+		})
+	}
+	// One that comes and goes between two looks is found by what it wrote.
+	dev, _ := oldDisk(t, size)
+	d := hold(t, dev)
+	j, m := plan(t, d), &memory{}
+	var once sync.Once
+	d.before = func(s step) error {
+		if j.Stage == Reading && s.act == actRead && s.off == 20<<20 {
+			once.Do(func() {
+				shell(t, "dd", "if=/dev/zero", "of="+dev, "bs=4096", "count=1", "oflag=direct", "conv=notrunc")
+			})
+		}
+		return nil
+	}
+	_, err := Run(t.Context(), d, j, options(m))
+	mustBe(t, err, ErrInUse)
+	e, err := Run(t.Context(), d, m.last(t), options(m))
+	check(t, err)
+	if e.Read.Different.Bytes < 4000 {
+		t.Errorf("what it wrote was not found: %+v", e.Read)
+	}
 }
 
 // TestTheGateIsAskedFirst: a hold that was set a moment ago stops it with nothing written.

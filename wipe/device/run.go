@@ -224,6 +224,9 @@ func (r *run) overwrite(ctx context.Context) error {
 		if err := r.d.still(); err != nil {
 			return err
 		}
+		if err := r.d.alone(); err != nil {
+			return err
+		}
 		for _, s := range w.taken(to) {
 			j.Unwritten.add(s, s.Len, 0)
 		}
@@ -242,7 +245,8 @@ func (r *run) overwrite(ctx context.Context) error {
 }
 
 // readBack compares every byte. It begins at the beginning in every run: between two
-// runs nobody held the device.
+// runs nobody held the device. What somebody wrote while it was read is known to nobody:
+// then it fails, and the next run reads again.
 func (r *run) readBack(ctx context.Context) error {
 	p, err := r.newPass()
 	if err != nil {
@@ -253,10 +257,17 @@ func (r *run) readBack(ctx context.Context) error {
 	p.work, p.told = c.chunk, func(n int64) { r.moved("read back", n) }
 	p.durable = func(to int64) error {
 		c.settle(to)
-		return r.d.still()
+		if err := r.d.still(); err != nil {
+			return err
+		}
+		return r.d.alone()
 	}
+	written := r.d.n.Written()
 	if err := p.run(ctx, 0); err != nil {
 		return err
+	}
+	if now := r.d.n.Written(); now != written {
+		return &RefusedError{Path: r.d.path, By: "something wrote to it while it was read back", Err: ErrInUse}
 	}
 	r.job.Read = c.facts
 	return nil

@@ -3,6 +3,7 @@ package sysblock
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -56,6 +57,20 @@ func (n Node) Bytes() int64 { return Number(n.Dir, "size") * 512 } // /sys count
 // Seq tells one attachment of a disk from every other one; 0 from a kernel that does not
 // count them (before Linux 5.15).
 func (n Node) Seq() int64 { return max(0, Number(n.DiskDir(), "diskseq")) }
+
+// Written is how many sectors of 512 bytes were written to a disk and its partitions since
+// it was attached; where the kernel was told not to count, always the same number.
+func (n Node) Written() int64 {
+	f := strings.Fields(Text(n.Dir, "stat"))
+	if len(f) < 7 {
+		return 0
+	}
+	written, err := strconv.ParseInt(f[6], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return written
+}
 
 // WWN is the world wide name of a disk, or empty.
 func (n Node) WWN() string {

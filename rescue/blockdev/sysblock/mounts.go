@@ -47,10 +47,22 @@ func (h Host) Pools() (out []string) {
 	return out
 }
 
+// loops gives the loop devices that stand on other devices, by the number of what they
+// stand on. They hold it, and are not among its holders.
+func (h Host) loops() map[string]string {
+	out := map[string]string{}
+	for _, n := range h.Disks() {
+		if dev, ok := DevAt(n.Backing()); ok {
+			out[dev] = n.Name
+		}
+	}
+	return out
+}
+
 // Use is what uses a device.
 type Use struct {
 	Node    Node
-	By      string // a mount point, "btrfs", "swap", or the names of the holders
+	By      string // a mount point, "btrfs", "swap", the names of the holders, a loop device
 	Mounted bool
 }
 
@@ -65,7 +77,7 @@ func (h Host) Use(of []Node) (*Use, error) {
 	if err != nil {
 		return nil, err
 	}
-	pools := h.Pools()
+	pools, loops := h.Pools(), h.loops()
 	for _, n := range of {
 		for _, m := range mounts {
 			// btrfs and others count their mounts under numbers of their own; the source is
@@ -83,6 +95,9 @@ func (h Host) Use(of []Node) (*Use, error) {
 		}
 		if holders := Entries(filepath.Join(n.Dir, "holders")); len(holders) > 0 {
 			return &Use{n, strings.Join(holders, ", "), false}, nil
+		}
+		if loop, ok := loops[n.Dev]; ok {
+			return &Use{n, loop, false}, nil
 		}
 	}
 	return nil, nil
