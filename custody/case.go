@@ -34,6 +34,7 @@ type Case struct {
 	Restores  []Restore
 	Attests   []Attest // of images; those of items are in Wipes
 	Papers    []Paper
+	Showings  []Showing // every showing of private data
 
 	Exports     []ExportedCopy // by id
 	Returns     []Return       // data handed over
@@ -342,6 +343,8 @@ func (f *caseFold) apply(e Event, order int) {
 		}
 	case PaperPrinted:
 		c.Papers = append(c.Papers, Paper{ref, at, e.Op, p})
+	case ContactShown:
+		c.Showings = append(c.Showings, Showing{ref, at, e.Op, p})
 	case PrivateErased:
 		c.PrivateErased = append(c.PrivateErased, p.Events...)
 	default:

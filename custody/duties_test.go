@@ -368,6 +368,10 @@ func TestD17OpeningsAreRecorded(t *testing.T) {
 	if n := len(d.c().Openings); n != 6 {
 		t.Errorf("%d openings", n)
 	}
+	d.must(ContactShown{ShownContact})
+	if s := d.c().Showings; len(s) != 1 || s[0].Op == "" || s[0].What != ShownContact {
+		t.Errorf("shown: %+v", s)
+	}
 }
 
 func TestD19NoPlainCopyOnRemovableMedia(t *testing.T) {

@@ -106,6 +106,7 @@ func samples() []Payload {
 		}, Virtual: true},
 		EraseProved{Job: "j1", Image: "image-01", Step: StepVerified, Media: MediaLogical},
 		ImageReturned{"image-01", 3, 1},
+		ContactShown{ShownContact},
 	}
 }
 
@@ -165,7 +166,7 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 			t.Errorf("%s: %s", p.Type(), d)
 		}
 	}
-	if len(seen) != 70 {
+	if len(seen) != 71 {
 		t.Errorf("%d types have a sample", len(seen))
 	}
 }
@@ -346,6 +347,8 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		ImageReturned{"picture", 1, 0},
 		AttestIssued{"a1", Hash{}, "image-01", KeysComplete, MediaRaw},
 		PaperPrinted{"poem", FormatPDF, Dutch},
+		ContactShown{""},
+		ContactShown{"everything"},
 		PrivateErased{},
 		PrivateErased{[]Ref{{"T1", 3}, {"T1", 3}}},
 		PrivateErased{[]Ref{{"T1", 4}, {"T1", 3}}},

@@ -526,6 +526,8 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 		return decodeAs[AttestIssued](raw)
 	case TypePaperPrinted:
 		return decodeAs[PaperPrinted](raw)
+	case TypeContactShown:
+		return decodeAs[ContactShown](raw)
 	case TypePrivateErased:
 		return decodeAs[PrivateErased](raw)
 	case TypeStationRetired:
