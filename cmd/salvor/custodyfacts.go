@@ -255,7 +255,7 @@ func (f *custodyFacts) copies() []report.Copy {
 		i, _ := f.c.Image(x.Image)
 		switch x.Kind {
 		case custody.CopyImage:
-			r.Where = f.vault(x.Store)
+			r.Where, r.Back = f.vault(x.Store), x.Name != x.Image
 			for _, check := range f.c.Checks {
 				if check.Image == x.Image && check.OK {
 					r.Verified = check.At
@@ -266,13 +266,19 @@ func (f *custodyFacts) copies() []report.Copy {
 		case custody.CopyExport:
 			export, _ := f.c.Export(x.Name)
 			r.Where, r.Out = string(export.Target), true
+			r.ID, r.Removable, r.Handover, r.Begun = export.Export.Copy, export.Export.Removable, export.Export.Handover, export.Begun
 		}
 		switch {
 		case x.End.Open():
 		case x.End.Fate == custody.CopyIsErased:
 			r.ErasedOn = x.End.At
-			if i.Erase != nil && x.Kind != custody.CopyExport {
+			if i.Erase != nil && x.Kind != custody.CopyExport && x.End.Ref == i.EraseRef {
 				r.How, r.Attest = fmt.Sprintf("%s / %s", i.Erase.Keys, i.Erase.Media), i.EraseJob
+			}
+			for _, b := range i.Returns {
+				if b.Erase != nil && x.End.Ref == b.End.Ref {
+					r.How = fmt.Sprintf("%s / %s", b.Erase.Keys, b.Erase.Media)
+				}
 			}
 			for _, e := range f.c.Erasures {
 				if x.Kind == custody.CopyExport && e.Copy == x.Name {

@@ -74,8 +74,17 @@ func (s *station) handoverPaper(ctx context.Context, c custody.Case, o reportOpt
 		if i.Bad > 0 {
 			p.Missing = append(p.Missing, report.MissingData{Image: i.Name, Bytes: i.Bytes, Bad: i.Bad, Sector: i.Sector})
 		}
-		if i.Left() {
+		if i.Remains() {
 			p.Held = append(p.Held, report.HeldCopy{Image: i.Name, Where: f.vault(i.Vault), Until: c.Deadline, Held: c.Held()})
+		}
+	}
+	for _, x := range f.copies() {
+		switch {
+		case !x.Out || x.ID == "" || !x.ErasedOn.IsZero() || x.Fate != "":
+		case x.Handover:
+			p.Ready = append(p.Ready, x)
+		default:
+			p.Held = append(p.Held, report.HeldCopy{Image: x.Holds, Out: x.ID})
 		}
 	}
 	if c.Confirmed != nil {

@@ -74,7 +74,7 @@ func (f shopFacts) due(ctx context.Context) (report.Paper, error) {
 		}
 		p.Totals.Cases++
 		for _, i := range c.Images {
-			if i.Left() {
+			if i.Remains() {
 				p.Totals.Copies++
 				if i.Seal != nil {
 					p.Totals.Bytes += i.Seal.Stored
@@ -131,7 +131,7 @@ func (f shopFacts) dueCase(ctx context.Context, p *report.DuePaper, c custody.Ca
 		row.DaysLeft = days(f.now(), c.Deadline, f.config.Shop.Zone())
 	}
 	for _, i := range c.Images {
-		if v, ok := f.shop.Vault(i.Vault); ok && i.Left() {
+		if v, ok := f.shop.Vault(i.Vault); ok && i.Remains() {
 			row.Place = v.Name
 		}
 	}

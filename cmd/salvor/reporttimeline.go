@@ -83,7 +83,12 @@ func (f *custodyFacts) step(e custody.Event) report.Step {
 			break
 		}
 	}
-	if e.Item != "" && step.Detail == "" {
+	switch {
+	case e.Item == "":
+	case strings.HasPrefix(step.Event, "medium.erase."):
+		model, serial := f.current(e.Ref(), custody.FieldModel), f.current(e.Ref(), custody.FieldSerial)
+		step.Detail = details(e.Item, model.Text, serial.Text, step.Detail)
+	case step.Detail == "":
 		step.Detail = e.Item
 	}
 	return step
@@ -161,15 +166,28 @@ func (f *custodyFacts) imageStep(s *report.Step, pub custody.Payload) bool {
 			s.Codes[1] = "audit.ok"
 		}
 	case custody.DataOpened:
-		s.Detail, s.Codes = p.Image, codes("use.", p.Use)
+		s.Detail, s.Codes = details(p.Image, p.Copy), append(codes("use.", p.Use), exported(p.Export)...)
 	case custody.DataRestored:
-		s.Detail, s.Codes, s.Bytes = p.Image, codes("where.", p.Target), p.Bytes
+		s.Detail, s.Codes, s.Bytes = details(p.Image, p.Copy), append(codes("where.", p.Target), exported(p.Export)...), p.Bytes
 	case custody.DataExtracted:
-		s.Detail, s.Codes, s.Bytes = p.Image, codes("where.", p.Target), p.Bytes
+		s.Detail, s.Codes, s.Bytes = details(p.Image, p.Copy), append(codes("where.", p.Target), exported(p.Export)...), p.Bytes
 	default:
 		return false
 	}
 	return true
+}
+
+// exported says what becomes of data that leave their image.
+func exported(x custody.Export) (list []string) {
+	for _, part := range []struct {
+		is   bool
+		code string
+	}{{x.Removable, "export.removable"}, {x.Plain, "export.plain"}, {x.Handover, "export.handover"}} {
+		if part.is {
+			list = append(list, part.code)
+		}
+	}
+	return list
 }
 
 // givingStep fills in what was agreed, given back, corrected and printed.
@@ -180,7 +198,7 @@ func (f *custodyFacts) givingStep(s *report.Step, pub custody.Payload) bool {
 	case custody.AgreementRecorded:
 		s.Detail = p.Notice
 	case custody.DataReturned:
-		s.Detail, s.Bytes = p.Image, p.Bytes
+		s.Detail, s.Bytes = details(p.Image, p.Copy), p.Bytes
 		s.Codes = slices.Concat(codes("medium.", p.Medium), codes("recipient.", p.To), codes("checked.", p.Checked))
 	case custody.CustomerConfirmed:
 		s.Detail, s.Codes = details(p.Deadline), codes("confirmed.", p.How)
@@ -231,9 +249,28 @@ func (f *custodyFacts) retentionStep(s *report.Step, pub custody.Payload) bool {
 	case custody.EraseStarted:
 		s.Detail = p.Image
 	case custody.EraseFailed:
-		s.Detail = details(p.Image, p.Step)
+		s.Detail, s.Codes = p.Image, codes("step.", p.Step)
 	case custody.EraseDone:
 		s.Detail = details(p.Image, fmt.Sprintf("%s / %s", p.Keys, p.Media))
+	case custody.EraseProved:
+		s.Detail, s.Codes = details(p.Image, f.vault(p.Keystore), p.Media), []string{"proved.content"}
+		if p.Step == custody.StepKeyDone {
+			s.Codes[0] = "proved.keys"
+			if slices.ContainsFunc(p.Copies, func(k custody.KeyDestroyed) bool { return !k.Proved }) {
+				s.Codes[0] = "proved.keys_partly"
+			}
+		}
+		if p.Virtual {
+			s.Codes = append(s.Codes, "wiped.virtual")
+		}
+	case custody.ImageReturned:
+		s.Detail, s.Codes = p.Image, []string{"returned.gone"}
+		if p.Files+p.KeyFiles > 0 {
+			s.Codes[0] = "returned.there"
+		}
+		if p.KeyFiles > 0 {
+			s.Codes = append(s.Codes, "returned.keys")
+		}
 	case custody.AttestIssued:
 		s.Detail = p.Attest
 	case custody.CopyErased:
@@ -241,9 +278,15 @@ func (f *custodyFacts) retentionStep(s *report.Step, pub custody.Payload) bool {
 	case custody.MediumEraseStarted:
 		s.Bytes = p.Bytes
 	case custody.MediumEraseFailed:
-		s.Detail = string(p.Step)
+		s.Codes = codes("step.", p.Step)
 	case custody.MediumEraseDone:
 		s.Detail, s.Bytes = string(p.Media), p.Bytes
+		if p.Virtual {
+			s.Codes = append(s.Codes, "wiped.virtual")
+		}
+		if p.Sanitized {
+			s.Codes = append(s.Codes, "wiped.sanitized")
+		}
 	case custody.MediumDestroyed:
 		s.Detail = details(p.Item, p.Image, p.Copy, p.Date)
 		s.Codes = append(codes("copykind.", p.Kind), codes("destroy.", p.Method)...)

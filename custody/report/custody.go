@@ -154,19 +154,24 @@ type Verification struct {
 
 // Copy is one copy of the data, or of a key to it.
 type Copy struct {
-	Where     string    `json:"where"`              // name of the vault or keystore; "file" or "device" of a target
-	Holds     string    `json:"holds"`              // the image: "image-01"
-	Key       string    `json:"key,omitempty"`      // of a copy of a key: its file, "0001.age"
-	Out       bool      `json:"out,omitempty"`      // written out of its image
-	Made      time.Time `json:"made"`               //
-	Bytes     int64     `json:"bytes,omitempty"`    // 0 unknown
-	Encrypted bool      `json:"encrypted"`          //
-	Verified  time.Time `json:"verified,omitzero"`  // newest successful check; zero: never
-	ErasedOn  time.Time `json:"erased_on,omitzero"` // zero: it was not erased
-	Fate      string    `json:"fate,omitempty"`     // another end: "returned", "destroyed" or "void", see custody.CopyFate
-	Ended     time.Time `json:"ended,omitzero"`     // of that end
-	How       string    `json:"how,omitempty"`      // what was proved: "CE-COMPLETE / CLEAR-RAW"
-	Attest    string    `json:"attest,omitempty"`   // id of the attest
+	Where     string    `json:"where"`               // name of the vault or keystore; "file" or "device" of a target
+	Holds     string    `json:"holds"`               // the image: "image-01"
+	Key       string    `json:"key,omitempty"`       // of a copy of a key: its file, "0001.age"
+	Out       bool      `json:"out,omitempty"`       // written out of its image
+	ID        string    `json:"id,omitempty"`        // of a copy written out: "c-4f2a"; "" in records of the first version
+	Removable bool      `json:"removable,omitempty"` // on a medium that can be carried away
+	Handover  bool      `json:"handover,omitempty"`  // made to be handed over to the customer
+	Back      bool      `json:"back,omitempty"`      // an image that lay in its vault again after its erasing
+	Begun     bool      `json:"begun,omitempty"`     // nothing says that it was finished: part of the data may be there
+	Made      time.Time `json:"made"`                //
+	Bytes     int64     `json:"bytes,omitempty"`     // 0 unknown
+	Encrypted bool      `json:"encrypted"`           //
+	Verified  time.Time `json:"verified,omitzero"`   // newest successful check; zero: never
+	ErasedOn  time.Time `json:"erased_on,omitzero"`  // zero: it was not erased
+	Fate      string    `json:"fate,omitempty"`      // another end: "returned", "destroyed" or "void", see custody.CopyFate
+	Ended     time.Time `json:"ended,omitzero"`      // of that end
+	How       string    `json:"how,omitempty"`       // what was proved: "CE-COMPLETE / CLEAR-RAW"
+	Attest    string    `json:"attest,omitempty"`    // id of the attest
 }
 
 // Opening is one time that somebody opened the data.

@@ -276,7 +276,7 @@ func (c MapCell) shares() layout.Cell {
 func (im Image) sourceSize(s *page) string {
 	text := s.bytes(im.Bytes)
 	if im.Sector > 0 {
-		text += "; " + s.sectors(im.Bytes, im.Sector)
+		text += s.semicolon() + s.sectors(im.Bytes, im.Sector)
 	}
 	return text
 }
@@ -294,7 +294,7 @@ func (l locale) badSectors(n, sector int64) string {
 	case sector <= 0:
 		return l.bytes(n)
 	}
-	return l.sectors(n, sector) + "; " + l.bytes(n)
+	return l.sectors(n, sector) + l.semicolon() + l.bytes(n)
 }
 
 func (p CustodyPaper) copies(s *page) {
@@ -319,8 +319,12 @@ func (c Copy) row(s *page) []string {
 	if c.Key != "" {
 		holds, verified = s.say("custody.copy_key", "image", c.Holds, "key", c.Key), ""
 	}
+	if c.Back {
+		holds, verified = join(holds, s.say("copy.back")), ""
+	}
 	if c.Out {
-		where, verified = s.code("where.", c.Where), ""
+		where, verified = join(s.code("where.", c.Where), c.carried(s)), ""
+		holds = join(holds, plain(c.ID))
 	}
 	if c.Bytes > 0 {
 		size = s.size(c.Bytes)
@@ -341,10 +345,26 @@ func (c Copy) row(s *page) []string {
 		}
 	case c.Fate != "":
 		fate = s.say("custody.copy_ended", "time", s.minute(c.Ended), "how", s.code("fate.", c.Fate))
-	case c.Out:
+	case c.Begun:
+		fate = s.say("copy.begun")
+	case c.Handover:
+		fate = s.say("copy.waits")
+	case c.Out && c.ID == "":
 		fate = s.say("custody.copy_out")
 	}
 	return []string{holds, where, s.minute(c.Made), size, s.yes(c.Encrypted), verified, fate}
+}
+
+// carried says that a copy can leave the shop, and whether it is meant to.
+func (c Copy) carried(s *page) string {
+	var said []string
+	if c.Removable {
+		said = append(said, s.say("export.removable"))
+	}
+	if c.Handover {
+		said = append(said, s.say("export.handover"))
+	}
+	return strings.Join(said, ", ")
 }
 
 func (p CustodyPaper) openings(s *page) {

@@ -90,7 +90,7 @@ func (p DeviceAttestPaper) object(s *page) {
 	if d.Firmware != "" {
 		s.field(s.say("device.firmware"), plain(d.Firmware))
 	}
-	s.field(s.say("dev.capacity"), s.bytes(d.Bytes)+"; "+s.sectors(d.Bytes, int64(d.Sector)))
+	s.field(s.say("dev.capacity"), s.bytes(d.Bytes)+s.semicolon()+s.sectors(d.Bytes, int64(d.Sector)))
 	s.field(s.say("attest.device"), joinPlain(d.Name, d.Transport))
 	for _, id := range d.ByID {
 		s.check(s.say("device.by_id"), plain(id))

@@ -20,6 +20,7 @@ type HandoverPaper struct {
 
 	Items   []ReturnedItem `json:"items,omitempty"`
 	Data    []ReturnedData `json:"data,omitempty"`
+	Ready   []Copy         `json:"ready,omitempty"`   // written out to be handed over, and still in the shop
 	Missing []MissingData  `json:"missing,omitempty"` // what could not be recovered, per image
 	Held    []HeldCopy     `json:"held,omitempty"`    // copies that the shop still holds
 
@@ -64,4 +65,5 @@ type HeldCopy struct {
 	Where string    `json:"where"`          // name of the vault
 	Until time.Time `json:"until,omitzero"` // zero: no deadline recorded
 	Held  bool      `json:"held,omitempty"` // a hold keeps it longer
+	Out   string    `json:"out,omitempty"`  // id of a copy that was written out of the image; no run erases it
 }

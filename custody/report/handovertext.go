@@ -90,6 +90,29 @@ func (p HandoverPaper) data(s *page) {
 		t.Rows = append(t.Rows, []string{s.minute(d.Time), medium, files, s.size(d.Bytes), checked, textOf(d.SHA256)})
 	}
 	s.table(t, s.say("handover.data_none"))
+	p.ready(s)
+}
+
+// ready lists the copies that were made for the customer and wait for him.
+func (p HandoverPaper) ready(s *page) {
+	if len(p.Ready) == 0 {
+		return
+	}
+	s.heading(s.say("handover.ready"))
+	for _, c := range p.Ready {
+		encrypted := s.say("export.plain")
+		if c.Encrypted {
+			encrypted = s.say("data.encrypted")
+		}
+		carried, begun := "", ""
+		if c.Removable {
+			carried = s.say("export.removable")
+		}
+		if c.Begun {
+			begun = s.say("copy.begun")
+		}
+		s.item(join(plain(c.Holds), s.size(c.Bytes), s.code("where.", c.Where), carried, encrypted, s.minute(c.Made), begun, plain(c.ID)))
+	}
 }
 
 func (p HandoverPaper) missing(s *page) {
@@ -124,13 +147,16 @@ func (p HandoverPaper) held(s *page) {
 	}
 	free := false // a copy that no hold keeps
 	for _, c := range p.Held {
-		free = free || !c.Held
+		free = free || !c.Held && c.Out == ""
 		where := ""
 		if p.Copy != CopyCustomer {
 			where = plain(c.Where)
 		}
 		until := s.say("custody.deadline_none")
-		if !c.Until.IsZero() {
+		switch {
+		case c.Out != "":
+			until = join(s.say("handover.out"), plain(c.Out))
+		case !c.Until.IsZero():
 			until = s.say("handover.until", "date", s.day(c.Until))
 		}
 		held := ""

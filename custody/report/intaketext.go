@@ -80,7 +80,7 @@ func (p IntakePaper) work(s *page) {
 	if len(special) == 0 {
 		special = []string{s.say("intake.special_none")}
 	}
-	s.field(s.say("gdpr.special"), strings.Join(special, "; "))
+	s.field(s.say("gdpr.special"), strings.Join(special, s.semicolon()))
 	allowed := p.Allowed
 	if len(allowed) == 0 {
 		allowed = []custody.Action{custody.ActionImage}
@@ -89,7 +89,7 @@ func (p IntakePaper) work(s *page) {
 	for _, a := range allowed {
 		may = append(may, s.code("action.", string(a)))
 	}
-	s.field(s.say("intake.allowed"), strings.Join(may, "; "))
+	s.field(s.say("intake.allowed"), strings.Join(may, s.semicolon()))
 	s.inset(s.say("intake.not_allowed"))
 }
 
@@ -140,7 +140,7 @@ func (p IntakePaper) receipt(s *page) {
 	for _, it := range p.Items {
 		things = append(things, join(plain(it.Number)+" "+s.code("item.", it.Kind), textOf(it.Model)))
 	}
-	inner.field(s.say("custody.items"), strings.Join(things, "; "))
+	inner.field(s.say("custody.items"), strings.Join(things, s.semicolon()))
 	inner.field(s.say("coc.received_by"), plain(p.Received))
 	if p.Code != "" {
 		inner.field(s.say("intake.code"), plain(p.Code))

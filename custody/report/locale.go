@@ -168,6 +168,14 @@ func (l locale) colon() string {
 	return ":"
 }
 
+// semicolon is what stands between the things of a list.
+func (l locale) semicolon() string {
+	if l.lang == custody.French {
+		return "\u00a0; "
+	}
+	return "; "
+}
+
 // known tells whether there is a text for key.
 func (l locale) known(key string) bool { _, ok := l.cat.byKey[key]; return ok }
 

@@ -70,9 +70,9 @@ func TestAllTermsAreThere(t *testing.T) {
 var families = []string{
 	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.",
 	"carrier.", "checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
-	"event.", "exempt.", "extension.", "fate.", "gap.", "hands.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
-	"operator.", "outcome.", "period.", "policy.", "policy.value.", "purpose.short.", "reason.", "recipient.", "request.", "risk.", "role.",
-	"map.no.", "role.short.", "safeguard.", "seal.", "service.", "special.", "stop.", "transfer.", "uncovered.", "use.", "where.",
+	"event.", "exempt.", "export.", "extension.", "fate.", "gap.", "hands.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
+	"operator.", "outcome.", "period.", "policy.", "policy.value.", "proved.", "purpose.short.", "reason.", "recipient.", "request.", "returned.", "risk.", "role.",
+	"map.no.", "role.short.", "safeguard.", "seal.", "service.", "special.", "step.", "stop.", "transfer.", "uncovered.", "use.", "where.", "wiped.",
 }
 
 func TestEveryKeyInTheCodeExistsAndEverySentenceIsUsed(t *testing.T) {
@@ -154,7 +154,7 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	add("attest.holds.", "image", "keys", "image and keys")
 	add("custody.state.", StateOpen, StateErasing, StateErased, StateClosed)
 	add("hands.", "here", "out", "returned", "destroyed", "erased")
-	add("fate.", string(custody.CopyReturned), string(custody.CopyDestroyed), string(custody.CopyVoid))
+	add("fate.", string(custody.CopyReturned), string(custody.CopyDestroyed), string(custody.CopyVoid), string(custody.CopyTaken))
 	add("map.no.", NoMapAbsent, NoMapFault)
 	add("where.", "file", "device")
 	add("due.state.", DueKept, DueOverdue, DueHeld, DueFailed, DueUnvalidated, DueErasing, DueUndated)
@@ -168,7 +168,7 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	add("hold.short.", "restriction", "legal", "incident", "other")
 	for _, k := range []custody.ExceptionKind{
 		custody.HeldButErased, custody.NotProved, custody.ClonedStation, custody.NotOpened, custody.AfterErase, custody.OpenCopies,
-		custody.OpenItems, custody.Disputed, custody.ItemTwice, custody.SealNotIntact, custody.PlainCopy, custody.LateExtension,
+		custody.OpenItems, custody.Disputed, custody.ItemTwice, custody.SealNotIntact, custody.PlainCopy, custody.LateExtension, custody.CameBack,
 	} {
 		add("gap.", string(k))
 	}
@@ -227,6 +227,7 @@ func TestEveryCodeOfTheOtherPackagesHasAText(t *testing.T) {
 		{"../payload_handling.go", "Transfer", "transfer.", false},
 		{"../payload_handling.go", "Carrier", "carrier.", false},
 		{"../enums.go", "Stop", "stop.", false},
+		{"../enums.go", "Step", "step.", false},
 		{"../payload_handling.go", "Condition", "condition.", false},
 		{"../payload_rights.go", "Incident", "incident.", false},
 		{"../payload_rights.go", "Risk", "risk.", false},

@@ -130,6 +130,10 @@ func custodyPaper(l custody.Language) report.CustodyPaper {
 			{Time: day(0, 13, 42), Ref: "B1/1044", Event: "image.sealed", Detail: "image-01", Station: "B1", Operator: "An Peeters", Asserted: true},
 			{Time: day(6, 9, 15), Ref: "B1/1051", Event: "data.opened", Detail: "image-01", Reason: report.Said("data back to the customer on a new disk"), Station: "B1", Operator: "Luc Vermeulen"},
 			{Time: day(6, 11, 2), Ref: "B1/1052", Event: "hold.added", Detail: "hold-1", Reason: report.Said("asked for by her lawyer; see letter of 24 October"), Station: "B1", Operator: "Luc Vermeulen"},
+			{
+				Time: day(6, 12, 30), Ref: "B1/1054", Event: "data.restored", Detail: "image-01, c-4f2a91d0", Bytes: 500_107_862_016, Station: "B1", Operator: "Luc Vermeulen",
+				Codes: []string{"where.device", "export.removable", "export.plain", "export.handover"},
+			},
 			{Time: day(7, 8, 0), Ref: "B1/1053", Event: "some.later.event", Station: "B1", Operator: "Luc Vermeulen", Corrects: "B1/1039"},
 		},
 		Images: []report.Image{{
@@ -143,6 +147,8 @@ func custodyPaper(l custody.Language) report.CustodyPaper {
 			{Where: "nas1", Holds: "image-01", Made: day(0, 13, 42), Bytes: 141_733_920_768, Encrypted: true, Verified: day(0, 13, 55)},
 			{Where: "nas1", Holds: "image-01", Key: "0001.age", Made: day(0, 8, 10), Bytes: 4608, Encrypted: true},
 			{Where: "device", Holds: "image-01", Out: true, Made: day(6, 10, 48), Bytes: 500_107_862_016},
+			{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(8, 10, 48), Bytes: 500_107_862_016},
+			{Where: "file", Holds: "image-01", Out: true, ID: "c-77aa0123", Begun: true, Made: day(9, 10, 48)},
 		},
 		Openings: []report.Opening{{
 			Time: day(6, 9, 15), Image: "image-01", Use: "restore", Reason: report.Said("data back to the customer on a new disk"),
@@ -187,6 +193,11 @@ func custodyErased(l custody.Language) report.CustodyPaper {
 	}
 	p.Timeline = append(p.Timeline,
 		report.Step{Time: day(91, 3, 1), Ref: "NAS/900", Event: "erase.done", Detail: "image-01 · CE-COMPLETE / CLEAR-RAW", Station: "NAS", Operator: "op-purge", Asserted: true},
+		report.Step{
+			Time: day(92, 9, 0), Ref: "B1/1200", Event: "medium.erase.done", Detail: "1, CLEAR-RAW", Bytes: 500_107_862_016, Station: "B1", Operator: "op-7f3a",
+			Codes: []string{"wiped.virtual", "wiped.sanitized"},
+		},
+		report.Step{Time: day(93, 9, 0), Ref: "B1/1201", Event: "erase.failed", Detail: "image-01", Codes: []string{"step.KEY_DONE"}, Station: "B1", Operator: "op-7f3a"},
 		report.Step{Time: day(100, 9, 0), Ref: "NAS/950", Event: "private.erased", Station: "NAS", Operator: "op-7f3a"},
 	)
 	p.Images[0].State, p.Images[0].SHA256 = "erased", gone
