@@ -382,6 +382,10 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 	case rescue.DeviceFault:
 		e.Why = "the disk fails everything at once; nothing of that is counted as bad"
 		e.Hint = "power-cycle the disk; then " + g.again()
+		if out.Rescued == 0 {
+			e.Why = "not one sector could be read: the disk fails everything; nothing of that is counted as bad"
+			e.Hint = "try another cable, port and power supply, then " + g.again() + "; a laboratory may read what a shop cannot; to give it up: salvor purge --case " + string(g.no) + " --now --reason …"
+		}
 	case rescue.NotAnswering:
 		e.Why = "the disk does not answer any more"
 		e.Hint = "power-cycle the disk; then " + g.again()
