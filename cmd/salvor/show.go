@@ -9,7 +9,6 @@ import (
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
-	"salvor/custody/ledger"
 )
 
 func newShow(p *program) *cobra.Command {
@@ -170,7 +169,7 @@ func (s *station) show(ctx context.Context, text string, contact bool) error {
 // showContact returns who the customer is. That it was shown, and to whom, is on the
 // record before anything is on the screen.
 func (s *station) showContact(ctx context.Context, c custody.Case) (map[string]string, error) {
-	op, err := s.operator(ctx, custody.TypeDataOpened)
+	op, err := s.operator(ctx, custody.TypeContactShown)
 	if err != nil {
 		return nil, err
 	}
@@ -181,14 +180,7 @@ func (s *station) showContact(ctx context.Context, c custody.Case) (map[string]s
 	if !known {
 		return map[string]string{}, nil
 	}
-	err = s.record(ctx, op.ID, c.No, contactShown(s.language(reportOptions{}, c.Language)))
-	return customer, err
-}
-
-// contactShown is the event of showing contact data: they are what the intake holds, in
-// text.
-func contactShown(language custody.Language) ledger.Entry {
-	return entry("", custody.PaperPrinted{Kind: custody.PaperIntake, Format: custody.FormatText, Lang: language}, nil)
+	return customer, s.record(ctx, op.ID, c.No, entry("", custody.ContactShown{What: custody.ShownContact}, nil))
 }
 
 // contact collects who the customer is and how to reach him, as it was last corrected.
