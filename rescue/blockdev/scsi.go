@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
+	"salvor/rescue/blockdev/passthrough"
 )
 
 // scsi reads a SCSI disk, or what the kernel presents as one (SATA, USB, UAS), by
@@ -154,7 +155,7 @@ func (d *scsi) once(ctx context.Context, p []byte, sector int64, deadline time.D
 		return failed(0, d.beyond(ctx), err)
 	}
 	res := failed(0, class, err)
-	var s Sense
+	var s passthrough.Sense
 	if class == rescue.Medium && errors.As(err, &s) && s.Info >= at && s.Info < at+n {
 		// Many a bridge names the first sector, whichever it was. Until it has named
 		// another one, and rightly, that says nothing.
@@ -224,13 +225,13 @@ func (d *scsi) spun(ctx context.Context, limit time.Duration) bool {
 		}
 		c := &sgCommand{cdb: []byte{0x00, 0, 0, 0, 0, 0}, timeout: quick} // TEST UNIT READY
 		v, _, err := d.give(c)
-		var s Sense
+		var s passthrough.Sense
 		switch {
 		case v == delivered:
 			return true
 		case v == denied:
 			return false
-		case errors.As(err, &s) && s.Key == keyNotReady && s.ASC == 0x04 && s.ASCQ == 0x02:
+		case errors.As(err, &s) && s.Key == passthrough.KeyNotReady && s.ASC == 0x04 && s.ASCQ == 0x02:
 			// START STOP UNIT: start, and do not wait for it.
 			if v, _, _ := d.give(&sgCommand{cdb: []byte{0x1B, 1, 0, 0, 1, 0}, timeout: quick}); v == denied {
 				return false

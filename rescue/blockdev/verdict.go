@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/rescue"
+	"salvor/rescue/blockdev/passthrough"
 )
 
 // What a device or the way to it says instead of data.
@@ -59,15 +60,15 @@ func judge(c *sgCommand) (verdict, rescue.Class, error) {
 	case c.host == didImmRetry || c.host == didRequeue:
 		return again, rescue.HostError, fmt.Errorf("host status %#x", c.host)
 	case c.status == statusCheckCondition:
-		s, ok := parseSense(c.sense)
+		s, ok := passthrough.ParseSense(c.sense)
 		if !ok {
 			return denied, rescue.HostError, errors.New("check condition without sense data")
 		}
-		v, class := s.verdict()
+		v, class := verdictOf(s)
 		switch {
 		case v == delivered:
 			return delivered, rescue.OK, nil
-		case s.Key == keyAborted && s.ASC == 0x00:
+		case s.Key == passthrough.KeyAborted && s.ASC == 0x00:
 			return v, class, fmt.Errorf("%w: %w", ErrAborted, s)
 		case class == rescue.Gone:
 			return v, class, fmt.Errorf("%w: %w", ErrMediumChanged, s)
@@ -83,33 +84,33 @@ func judge(c *sgCommand) (verdict, rescue.Class, error) {
 	return delivered, rescue.OK, nil
 }
 
-// verdict says what sense data means for a read (SPC-4, 4.5.6 and annex F).
-func (s Sense) verdict() (verdict, rescue.Class) {
+// verdictOf says what sense data means for a read (SPC-4, 4.5.6 and annex F).
+func verdictOf(s passthrough.Sense) (verdict, rescue.Class) {
 	if s.Deferred {
 		return denied, rescue.HostError
 	}
 	switch s.Key {
-	case keyRecovered:
+	case passthrough.KeyRecovered:
 		return delivered, rescue.OK // with an effort, but the data is right
-	case keyNotReady:
+	case passthrough.KeyNotReady:
 		if s.ASC == 0x04 && s.ASCQ != 0x03 { // 04/03: somebody has to come and help
 			return spinning, rescue.NotReady
 		}
 		return denied, rescue.NotReady
-	case keyMedium, keyBlankCheck:
+	case passthrough.KeyMedium, passthrough.KeyBlankCheck:
 		return denied, rescue.Medium
-	case keyHardware:
+	case passthrough.KeyHardware:
 		if placeNotFound(s.ASC) {
 			return denied, rescue.Medium
 		}
-	case keyIllegalRequest:
+	case passthrough.KeyIllegalRequest:
 		switch s.ASC {
 		case 0x20:
 			return unsupported, rescue.HostError
 		case 0x21:
 			return outside, rescue.HostError
 		}
-	case keyUnitAttention:
+	case passthrough.KeyUnitAttention:
 		switch s.ASC {
 		case 0x28:
 			return denied, rescue.Gone

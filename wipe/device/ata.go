@@ -22,6 +22,7 @@ const (
 	sanitizeBlock   = 0x0012
 	sanitizeOver    = 0x0014
 	sanitizeMayExit = 1 << 4 // COUNT: a sanitize that failed does not lock the drive for ever
+	sanitizeClear   = 1 << 0 // COUNT, of the status: forget that it failed
 )
 
 // ataCommand is an ATA command with the registers of the answer.
@@ -194,4 +195,8 @@ func (s ataSanitizer) status() (sanitizing, error) {
 		return sanitizing{state: done, progress: 1}, nil
 	}
 	return sanitizing{state: idle}, nil
+}
+
+func (s ataSanitizer) leave() error {
+	return s.d.ata(&ataCommand{command: ataSanitize, features: sanitizeStatus, count: sanitizeClear})
 }

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +32,8 @@ var errNoWay = errors.New("takes no commands of this kind")
 // scsiCommand is a SCSI command and the answer to it.
 type scsiCommand struct {
 	cdb     []byte
-	data    []byte // what the drive sends
+	data    []byte // what the drive sends, or gets
+	out     bool   // it gets the data
 	timeout time.Duration
 
 	status uint8 // 0 good, 2 check condition
@@ -57,7 +57,11 @@ type nvmeCommand struct {
 type ioctls struct{ f *os.File }
 
 func (i ioctls) scsi(c *scsiCommand) error {
-	a, err := passthrough.SCSI(i.f, c.cdb, c.data, passthrough.FromDrive, c.timeout)
+	way := passthrough.FromDrive
+	if c.out {
+		way = passthrough.ToDrive
+	}
+	a, err := passthrough.SCSI(i.f, c.cdb, c.data, way, c.timeout)
 	if err != nil {
 		return noWay(err)
 	}
@@ -97,10 +101,12 @@ func noWay(err error) error {
 // interview asks the drive what it is and can do. What it does not answer stays not
 // known: that lowers what may be said, and stops nothing.
 func (d *Device) interview() {
-	switch d.id.Transport {
-	case "nvme":
+	switch {
+	case d.id.Transport == "nvme":
 		d.askNVMe()
-	case "sata", "sas":
+	case d.speaksSCSI():
+		d.askSCSI()
+	case d.speaksATA() && !d.id.Bridged():
 		d.askATA()
 	}
 	d.id.Media = mediaOf(d.id)
@@ -119,12 +125,11 @@ func (d *Device) ownSerial() (string, bool) {
 	if page := sysblock.Text(d.n.Dir, "device/vpd_pg80"); page == "" {
 		return "", false
 	}
-	c := &scsiCommand{cdb: []byte{0x12, 0x01, 0x80, 0, 252, 0}, data: make([]byte, 252), timeout: quick} // INQUIRY, SPC-4 6.6
-	if err := d.pass.scsi(c); err != nil || c.status != 0 || c.host != 0 || c.data[1] != 0x80 {
+	page, err := d.inquire(scsiSerial)
+	if err != nil {
 		return "", false
 	}
-	n := int(binary.BigEndian.Uint16(c.data[2:]))
-	serial := sysblock.Printable(c.data[4:min(4+n, len(c.data))])
+	serial := sysblock.Printable(page[4:])
 	return serial, serial != ""
 }
 

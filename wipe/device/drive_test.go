@@ -37,9 +37,15 @@ type drive struct {
 	log     uint16
 	erase   func() // what the sanitize does to the content
 
+	sas       bool // it is a SCSI drive: sanitize has a bit for each service action
+	silent    bool // it does not say which commands it takes
+	attention int  // so many commands are answered by saying that it was reset
+	deaf      bool // REQUEST SENSE says nothing of a sanitize, only other commands do
+
 	commands []string
 	running  bool
 	left     int
+	stuck    bool // a sanitize failed: it takes no writes until it is left
 }
 
 func (d *drive) namespace() (uint32, error) { return d.spaces[0], nil }
@@ -56,7 +62,7 @@ func (d *drive) poll() (done bool) {
 		return false
 	}
 	if d.running {
-		d.running = false
+		d.running, d.stuck = false, d.fails
 		if d.erase != nil && !d.fails {
 			d.erase()
 		}
@@ -65,6 +71,9 @@ func (d *drive) poll() (done bool) {
 }
 
 func (d *drive) scsi(c *scsiCommand) error {
+	if d.sas {
+		return d.scsiDisk(c)
+	}
 	if c.cdb[0] == 0x12 {
 		if d.serial == "" {
 			c.status = 2
@@ -115,6 +124,10 @@ func (d *drive) scsi(c *scsiCommand) error {
 		return answer(0x50, 0, 0, d.native-1)
 	case ataSanitize:
 		if features == sanitizeStatus {
+			if count&sanitizeClear != 0 {
+				d.stuck = false
+				return answer(0x50, 0, 0, 0)
+			}
 			if d.mute > 0 && len(d.commands) > 0 {
 				d.mute--
 				return unix.EIO
@@ -142,6 +155,98 @@ func (d *drive) scsi(c *scsiCommand) error {
 	}
 	d.t.Errorf("command %#02x", c.cdb[14])
 	return abort()
+}
+
+// scsiDisk answers as a SAS drive.
+func (d *drive) scsiDisk(c *scsiCommand) error {
+	sense := func(key, asc, ascq byte, progress uint16) []byte {
+		if d.fixed {
+			return []byte{0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq, 0, 0x80, byte(progress >> 8), byte(progress)}
+		}
+		return []byte{0x72, key, asc, ascq, 0, 0, 0, 8, 2, 6, 0, 0, 0x80, byte(progress >> 8), byte(progress), 0}
+	}
+	check := func(key, asc, ascq byte) error {
+		c.status, c.sense = 2, sense(key, asc, ascq, 0x4000)
+		return nil
+	}
+	illegal := func() error { return check(5, 0x20, 0) }
+	if d.attention > 0 && c.cdb[0] != scsiInquiry && c.cdb[0] != scsiSense {
+		d.attention--
+		return check(6, 0x29, 0)
+	}
+	switch c.cdb[0] {
+	case scsiInquiry:
+		c.data[1] = c.cdb[2]
+		switch c.cdb[2] {
+		case scsiSerial:
+			binary.BigEndian.PutUint16(c.data[2:], uint16(len(d.serial)))
+			copy(c.data[4:], d.serial)
+		case scsiCharacter:
+			binary.BigEndian.PutUint16(c.data[2:], 60)
+			binary.BigEndian.PutUint16(c.data[4:], d.rotation)
+		default:
+			return illegal()
+		}
+		return nil
+	case scsiIn:
+		if d.silent {
+			return illegal()
+		}
+		if c.cdb[1] != scsiReport || c.cdb[2] != 2 || c.cdb[3] != scsiSanitize {
+			d.t.Errorf("asked for % x", c.cdb)
+		}
+		c.data[1] = 1
+		if d.sanitize&(1<<c.cdb[5]) != 0 {
+			c.data[1] = 3
+		}
+		return nil
+	case scsiSense:
+		if d.mute > 0 && len(d.commands) > 0 {
+			d.mute--
+			return unix.EIO
+		}
+		switch {
+		case d.attention > 0:
+			d.attention--
+			copy(c.data, sense(6, 0x29, 0, 0))
+		case d.deaf:
+			copy(c.data, sense(0, 0, 0, 0))
+		case d.running && !d.poll():
+			copy(c.data, sense(2, 0x04, 0x1B, 0x8000))
+		case d.stuck:
+			copy(c.data, sense(3, 0x31, 0x03, 0))
+		default:
+			copy(c.data, sense(0, 0, 0, 0))
+		}
+		return nil
+	case scsiReady:
+		switch {
+		case d.running && !d.poll():
+			return check(2, 0x04, 0x1B)
+		case d.stuck:
+			return check(3, 0x31, 0x03)
+		}
+		return nil
+	case scsiSanitize:
+		action := c.cdb[1] & 0x1F
+		if action == scsiExitFailure {
+			d.stuck = false
+			return nil
+		}
+		if c.cdb[1]&scsiImmediately == 0 || c.cdb[1]&scsiUnrestricted == 0 {
+			d.t.Errorf("it would wait for the end, or lock the drive when it fails: % x", c.cdb)
+		}
+		if want := map[bool]int{true: 8}[action == scsiOverwrite]; len(c.data) != want || int(binary.BigEndian.Uint16(c.cdb[7:])) != want || c.out != (want > 0) {
+			d.t.Errorf("parameters % x of % x", c.data, c.cdb)
+		}
+		if d.refuses || d.sanitize&(1<<action) == 0 {
+			return illegal()
+		}
+		d.begin(map[byte]string{scsiCryptoErase: "crypto", scsiBlockErase: "block", scsiOverwrite: "overwrite"}[action])
+		return nil
+	}
+	d.t.Errorf("command % x", c.cdb)
+	return illegal()
 }
 
 func (d *drive) nvme(c *nvmeCommand) error {
@@ -187,6 +292,10 @@ func (d *drive) nvme(c *nvmeCommand) error {
 		binary.LittleEndian.PutUint16(c.data, 0x8000)
 		binary.LittleEndian.PutUint16(c.data[2:], status|1<<8)
 	case nvmeSanitize:
+		if c.cdw10 == 1 {
+			d.stuck = false
+			return nil
+		}
 		if c.cdw10&nvmeMayExit == 0 {
 			d.t.Error("a sanitize that fails would lock the drive")
 		}
@@ -210,7 +319,14 @@ func emulated(t *testing.T, transport string, em *drive) (*Device, string) {
 	d.pass = em
 	d.id.Transport, d.id.Virtual, d.id.Rotating = transport, nil, wipe.NotKnown
 	d.id.Serial, d.id.Twins = "", nil
+	em.sas = transport == "sas"
 	d.interview()
+	d.before = func(s step) error {
+		if em.stuck && (s.act == actWrite || s.act == actRead) {
+			return unix.EIO
+		}
+		return nil
+	}
 	em.erase = cmpOr(em.erase, func() {
 		f, err := os.OpenFile(file, os.O_RDWR, 0)
 		check(t, err)
@@ -232,7 +348,7 @@ func cmpOr(a, b func()) func() {
 
 // TestSanitize: what a drive says of itself becomes evidence, and nothing else does.
 func TestSanitize(t *testing.T) {
-	const allATA, allNVMe = 0xF000, 0x7
+	const allATA, allNVMe, allSCSI = 0xF000, 0x7, 1<<scsiOverwrite | 1<<scsiBlockErase | 1<<scsiCryptoErase
 	never := func() {}
 	for _, c := range []struct {
 		name      string
@@ -268,6 +384,21 @@ func TestSanitize(t *testing.T) {
 		{name: "NVMe that fails", transport: "nvme", drive: drive{sanicap: allNVMe, spaces: []uint32{1}, fails: true}, class: NotAssured, outcome: Failed, gave: []string{"block"}, reason: BecauseFailed},
 		{name: "NVMe that lies", transport: "nvme", drive: drive{sanicap: allNVMe, spaces: []uint32{1}, erase: never}, class: NotAssured, outcome: Succeeded, gave: []string{"block"}, reason: BecauseLeft},
 		{name: "NVMe with an earlier sanitize in its log", transport: "nvme", drive: drive{sanicap: allNVMe, spaces: []uint32{1}, log: 1, polls: 2}, class: Purge, outcome: Succeeded, gave: []string{"block"}},
+
+		{name: "SAS hard disk", transport: "sas", drive: drive{rotation: 10000, sanitize: allSCSI, polls: 3}, class: Purge, outcome: Succeeded, gave: []string{"overwrite"}},
+		{name: "SAS SSD", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, polls: 3, fixed: true}, class: Purge, outcome: Succeeded, gave: []string{"block"}},
+		{name: "SAS SSD that can only scramble", transport: "sas", drive: drive{rotation: 1, sanitize: 1 << scsiCryptoErase}, class: Purge, outcome: Succeeded, gave: []string{"crypto"}},
+		{name: "SAS drive that says what goes on to other commands only", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, polls: 4, deaf: true}, class: Purge, outcome: Succeeded, gave: []string{"block"}},
+		{name: "SAS drive that was reset", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, polls: 2, attention: 2}, class: Purge, outcome: Succeeded, gave: []string{"block"}},
+		{name: "SAS drive that knows no such command", transport: "sas", drive: drive{rotation: 10000}, class: Clear, reason: BecauseNotAsked},
+		{name: "SAS drive that does not say what it knows", transport: "sas", drive: drive{rotation: 10000, sanitize: allSCSI, silent: true}, class: Clear, reason: BecauseNotAsked},
+		{name: "SAS drive asked all the same", transport: "sas", drive: drive{rotation: 10000, silent: true}, ask: OverwriteErase, class: Clear, outcome: Refused, reason: BecauseRefused},
+		{name: "SAS drive that refuses what it lists", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, refuses: true}, class: Clear, outcome: Refused, reason: BecauseRefused},
+		{name: "SAS drive that fails", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, fails: true, polls: 1}, class: NotAssured, outcome: Failed, gave: []string{"block"}, reason: BecauseFailed},
+		{name: "SAS drive that fails, and says so to other commands only", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, fails: true, deaf: true}, class: NotAssured, outcome: Failed, gave: []string{"block"}, reason: BecauseFailed},
+		{name: "SAS drive that lies", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, erase: never}, class: NotAssured, outcome: Succeeded, gave: []string{"block"}, reason: BecauseLeft},
+		{name: "SAS drive that is silent for a while", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, mute: maxSilent, polls: 1}, class: Purge, outcome: Succeeded, gave: []string{"block"}},
+		{name: "SAS drive that is silent for good", transport: "sas", drive: drive{rotation: 1, sanitize: allSCSI, mute: 1 << 20}, class: NotAssured, outcome: Failed, gave: []string{"block"}, reason: BecauseFailed},
 
 		{name: "behind USB", transport: "usb", drive: drive{rotation: 1, sanitize: allATA}, class: Clear, reason: BecauseBridge},
 	} {
@@ -306,38 +437,86 @@ func at(time.Duration) <-chan time.Time {
 // and its word is that of this sanitize and of no earlier one.
 func TestSanitizeGoesOnAfterAKill(t *testing.T) {
 	stop := errors.New("killed")
-	for at0 := 1; ; at0++ {
-		em := &drive{sanicap: 7, spaces: []uint32{1}, polls: 3, log: 1}
-		d, file := emulated(t, "nvme", em)
-		j := plan(t, d)
-		m := &memory{}
-		check(t, m.Save(t.Context(), j))
-		n := 0
-		d.before = func(s step) error {
-			if s.act == actSave {
-				if n++; n == at0 {
-					return stop
+	for transport, made := range sanitizing3() {
+		for at0 := 1; ; at0++ {
+			em := made()
+			d, file := emulated(t, transport, em)
+			j := plan(t, d)
+			m := &memory{}
+			check(t, m.Save(t.Context(), j))
+			n := 0
+			d.before = func(s step) error {
+				if s.act == actSave {
+					if n++; n == at0 {
+						return stop
+					}
 				}
+				return nil
+			}
+			o := options(m)
+			o.After = at
+			_, err := Run(t.Context(), d, j, o)
+			if err == nil {
+				if at0 < 6 {
+					t.Errorf("%s: only %d saves", transport, at0)
+				}
+				check(t, d.Close())
+				break
+			}
+			mustBe(t, err, stop)
+			d.before = nil
+			j = m.last(t)
+			e, err := Run(t.Context(), d, j, o)
+			check(t, err)
+			if v := Classify(e); v.Class != Purge || len(em.commands) == 0 {
+				t.Errorf("%s killed at save %d: %+v, commands %q", transport, at0, v, em.commands)
+			}
+			check(t, d.Close())
+			holdsStream(t, file, j)
+		}
+	}
+}
+
+// sanitizing3 makes a drive of each language that can sanitize itself, and has done so in
+// an earlier life where it remembers that.
+func sanitizing3() map[string]func() *drive {
+	return map[string]func() *drive{
+		"nvme": func() *drive { return &drive{sanicap: 7, spaces: []uint32{1}, polls: 3, log: 1} },
+		"sata": func() *drive { return &drive{rotation: 1, sanitize: 0xF000, polls: 3, log: 1 << 15} },
+		"sas":  func() *drive { return &drive{rotation: 1, sanitize: 1<<scsiBlockErase | 1<<scsiOverwrite, polls: 3} },
+	}
+}
+
+// TestSanitizeGoesOnAfterAPowerCut: a drive that loses its power goes on by itself. The
+// next run waits for it, asks it nothing twice, and believes it no sooner.
+func TestSanitizeGoesOnAfterAPowerCut(t *testing.T) {
+	for transport, made := range sanitizing3() {
+		em := made()
+		d, file := emulated(t, transport, em)
+		j, m := plan(t, d), &memory{}
+		gone := false
+		d.before = func(s step) error {
+			if gone && s.act == actCheck {
+				return ErrVanished
 			}
 			return nil
 		}
 		o := options(m)
-		o.After = at
-		_, err := Run(t.Context(), d, j, o)
-		if err == nil {
-			if at0 < 6 {
-				t.Errorf("only %d saves", at0)
-			}
-			check(t, d.Close())
-			return
+		o.After = func(d time.Duration) <-chan time.Time {
+			gone, em.mute = true, 1 // its answer to the next question does not come
+			return at(d)
 		}
-		mustBe(t, err, stop)
-		d.before = nil
-		j = m.last(t)
+		_, err := Run(t.Context(), d, j, o)
+		mustBe(t, err, ErrVanished)
+		if j = m.last(t); j.Stage != Sanitizing || !j.Sanitize.Accepted || Classify(j.Evidence()).Class != NotWiped {
+			t.Errorf("%s: %s, %+v", transport, j.Stage, j.Sanitize)
+		}
+		gone, em.mute, em.attention = false, 0, 2 // a SCSI drive says first that its power was gone
+		o.After = at
 		e, err := Run(t.Context(), d, j, o)
 		check(t, err)
-		if v := Classify(e); v.Class != Purge || len(em.commands) == 0 {
-			t.Errorf("killed at save %d: %+v, commands %q", at0, v, em.commands)
+		if v := Classify(e); v.Class != Purge || len(em.commands) != 1 || em.running {
+			t.Errorf("%s: %+v, commands %q", transport, v, em.commands)
 		}
 		check(t, d.Close())
 		holdsStream(t, file, j)

@@ -75,6 +75,15 @@ func (s nvmeSanitizer) start(a Action) error {
 	default:
 		return fmt.Errorf("sanitize %q: %w", a, errNoWay)
 	}
+	return s.give(c)
+}
+
+func (s nvmeSanitizer) leave() error {
+	const exitFailure = 1
+	return s.give(&nvmeCommand{opcode: nvmeSanitize, timeout: time.Minute, cdw10: exitFailure})
+}
+
+func (s nvmeSanitizer) give(c *nvmeCommand) error {
 	if err := s.d.pass.nvme(c); err != nil {
 		return err
 	}

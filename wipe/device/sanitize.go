@@ -16,6 +16,9 @@ type sanitizer interface {
 	// start fails with errAborted or errNoWay when the drive did not begin.
 	start(Action) error
 	status() (sanitizing, error)
+	// leave brings a drive out of the state in which it stays after a sanitize that
+	// failed, and in which it takes no writes.
+	leave() error
 }
 
 // sanitizing is what a drive says about it.
@@ -34,11 +37,13 @@ const (
 )
 
 func (d *Device) sanitizer() sanitizer {
-	switch d.id.Transport {
-	case "nvme":
+	switch {
+	case d.id.Transport == "nvme":
 		return nvmeSanitizer{d}
-	case "usb":
+	case d.id.Bridged():
 		return nil
+	case d.speaksSCSI():
+		return scsiSanitizer{d}
 	}
 	return ataSanitizer{d}
 }
@@ -98,15 +103,13 @@ func (r *run) sanitize(ctx context.Context) error {
 				return fmt.Errorf("sanitize %s: %w", r.d.id.Name, gone)
 			}
 			if silent++; silent > maxSilent {
-				f.Outcome = Failed
-				return nil
+				return r.notSanitized(s)
 			}
 		case now.state == done:
 			f.Outcome = Succeeded
 			return r.lookForOld(ctx)
 		case now.state != running:
-			f.Outcome = Failed
-			return nil
+			return r.notSanitized(s)
 		default:
 			silent = 0
 			r.tell(Progress{Phase: "sanitize", Done: int64(now.progress * float64(r.d.id.Bytes)), Total: r.d.id.Bytes})
@@ -117,6 +120,18 @@ func (r *run) sanitize(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// notSanitized records that the drive failed, and makes it take writes again: the pass
+// goes on, so that as little as can be is left. Whether it does shows in the pass.
+func (r *run) notSanitized(s sanitizer) error {
+	r.job.Sanitize.Outcome = Failed
+	if err := s.leave(); err != nil {
+		if gone := r.d.still(); gone != nil {
+			return fmt.Errorf("sanitize %s: %w", r.d.id.Name, gone)
+		}
+	}
+	return nil
 }
 
 // maxMarkers is how many sectors of the old content are remembered.

@@ -46,3 +46,28 @@ func TestWhatIsNoDriveTakesNoCommands(t *testing.T) {
 		t.Error("a closed file took a command")
 	}
 }
+
+// How far a sanitize or a self-test has come is in the same place of both formats; what is
+// cut off is not said.
+func TestProgress(t *testing.T) {
+	for _, c := range []struct {
+		sense []byte
+		want  float64
+		ok    bool
+	}{
+		{[]byte{0x70, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 4, 0x1B, 0, 0x80, 0x80, 0}, 0.5, true},
+		{[]byte{0x70, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 4, 0x1B, 0, 0, 0x80, 0}, 0, false},
+		{[]byte{0x70, 0, 2, 0, 0, 0, 0, 9, 0, 0, 0, 0, 4, 0x1B, 0, 0x80, 0x80, 0}, 0, false},
+		{[]byte{0x70, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 4, 0x1B, 0, 0x80, 0x80}, 0, false},
+		{[]byte{0x71, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 4, 0x1B, 0, 0x80, 0x80, 0}, 0, false},
+		{[]byte{0x72, 2, 4, 0x1B, 0, 0, 0, 8, 2, 6, 0, 0, 0x80, 0xC0, 0, 0}, 0.75, true},
+		{[]byte{0x72, 2, 4, 0x1B, 0, 0, 0, 12, 1, 2, 0, 0, 2, 6, 0, 0, 0x80, 0x40, 0, 0}, 0.25, true},
+		{[]byte{0x72, 2, 4, 0x1B, 0, 0, 0, 8, 2, 6, 0, 0, 0x80, 0xC0, 0}, 0, false},
+		{[]byte{0x72, 2, 4, 0x1B, 0, 0, 0, 0, 2, 6, 0, 0, 0x80, 0xC0, 0, 0}, 0, false},
+		{nil, 0, false},
+	} {
+		if got, ok := Progress(c.sense); got != c.want || ok != c.ok {
+			t.Errorf("% x: %f, %v", c.sense, got, ok)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-package blockdev
+package passthrough
 
 import (
 	"encoding/binary"
@@ -6,7 +6,7 @@ import (
 )
 
 // Sense is what a SCSI device says of a command that did not go well (SPC-4, 4.5).
-// It is an error: a [rescue.Result] carries it in its chain.
+// It is an error, so that it can be carried in a chain.
 type Sense struct {
 	Key  uint8 // what kind of thing happened: 3 is a medium error
 	ASC  uint8 // what in particular
@@ -18,17 +18,18 @@ type Sense struct {
 	Deferred bool
 }
 
-// Sense keys (SPC-4, table 48) that are told apart here.
+// Sense keys (SPC-4, table 48) that somebody tells apart.
 const (
-	keyNone           = 0x0
-	keyRecovered      = 0x1
-	keyNotReady       = 0x2
-	keyMedium         = 0x3
-	keyHardware       = 0x4
-	keyIllegalRequest = 0x5
-	keyUnitAttention  = 0x6
-	keyBlankCheck     = 0x8
-	keyAborted        = 0xB
+	KeyNone           = 0x0
+	KeyRecovered      = 0x1
+	KeyNotReady       = 0x2
+	KeyMedium         = 0x3
+	KeyHardware       = 0x4
+	KeyIllegalRequest = 0x5
+	KeyUnitAttention  = 0x6
+	KeyDataProtect    = 0x7
+	KeyBlankCheck     = 0x8
+	KeyAborted        = 0xB
 )
 
 var keyNames = [16]string{
@@ -48,10 +49,10 @@ func (s Sense) Error() string {
 	return text
 }
 
-// parseSense reads sense data in fixed or descriptor format (SPC-4, 4.5.2 and
+// ParseSense reads sense data in fixed or descriptor format (SPC-4, 4.5.2 and
 // 4.5.3). It is false when there is none. Bridges cut it short anywhere: what is cut
 // off counts as not said.
-func parseSense(b []byte) (Sense, bool) {
+func ParseSense(b []byte) (Sense, bool) {
 	if len(b) < 3 {
 		return Sense{}, false
 	}
@@ -110,4 +111,38 @@ func (s *Sense) descriptors(b []byte) {
 		}
 		b = b[n:]
 	}
+}
+
+// Progress is how far a device says it has come with what keeps it from being ready, 0 to
+// 1 (SPC-4, 4.5.2.4.4); false when it says nothing of it.
+func Progress(b []byte) (float64, bool) {
+	const valid = 0x80
+	if len(b) < 8 {
+		return 0, false
+	}
+	at := func(p []byte) (float64, bool) {
+		if len(p) < 3 || p[0]&valid == 0 {
+			return 0, false
+		}
+		return float64(binary.BigEndian.Uint16(p[1:])) / 0x10000, true
+	}
+	switch b[0] & 0x7F {
+	case 0x70:
+		if len(b) < 18 || int(b[7]) < 10 {
+			return 0, false
+		}
+		return at(b[15:18])
+	case 0x72:
+		for rest := b[8:min(len(b), 8+int(b[7]))]; len(rest) >= 2; {
+			n := 2 + int(rest[1])
+			if n > len(rest) {
+				break
+			}
+			if rest[0] == 0x02 && n >= 7 { // the sense key specific descriptor
+				return at(rest[4:7])
+			}
+			rest = rest[n:]
+		}
+	}
+	return 0, false
 }
