@@ -19,6 +19,7 @@ type imageOptions struct {
 	customer customerFlags
 	plan     planFlags
 	caseNo   string
+	image    string
 	vault    string
 	mapFile  string
 	verify   string
@@ -54,6 +55,7 @@ The source is only ever read. A disk that is mounted or in use is refused.`,
 	f := cmd.Flags()
 	o.plan.add(f)
 	f.StringVar(&o.caseNo, "case", "", "image into this case, or CASE/ITEM, instead of a new one")
+	f.StringVar(&o.image, "image", "", "go on with this image of --case, as image-01: the disk is the same under another name")
 	f.StringVar(&o.vault, "vault", "", "name of the vault (default: the configured or the only one)")
 	f.StringVar(&o.mapFile, "map", "", "map file of GNU ddrescue beside an image file: only what it rescued is taken")
 	f.BoolVar(&o.compress, "compress", false, "compress what gets smaller; slower, and the sizes of records tell something of the content")
@@ -68,6 +70,9 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	}
 	if err := o.plan.check(); err != nil {
 		return err
+	}
+	if o.image != "" && (o.caseNo == "" || o.again) {
+		return usage("image", "--image is an image of --case that is gone on with", "--case NO --image image-01, and no --again")
 	}
 	if o.caseNo != "" && o.customer.given() {
 		return usage("image", "the case knows its customer, purpose and deadline already", "leave --case out for a new case")

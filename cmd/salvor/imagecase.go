@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -144,39 +145,73 @@ func (g *imaging) findUnfinished(ctx context.Context) (bool, error) {
 // continues looks in a case for the image of this source that is not finished: not
 // sealed, or sealed and never checked since. A finished one is not made twice by
 // mistake, and a source that has changed is not mixed into the image of what it was.
+// Where it may be the same and nothing proves it, somebody has to look.
 func (g *imaging) continues(ctx context.Context, c custody.Case) (bool, error) {
 	private, err := g.ledger.PrivateOfCase(ctx, c.No)
 	if err != nil {
 		return false, err
 	}
+	doubt := ""
 	for _, i := range c.Images {
-		if i.Vault != g.vault.id || !g.sameSource(i, private[i.Ref]) {
+		if i.Vault != g.vault.id || g.o.image != "" && g.o.image != i.Name ||
+			i.State == custody.ImageIsErased || i.State == custody.ImageIsErasing || i.State == custody.ImageIsFailed {
 			continue
 		}
 		ref := fmt.Sprintf("%s/%s", c.No, i.Name)
+		like := g.likeness(i, private[i.Ref])
+		content, err := g.comparePrint(private[i.Ref], like)
+		if err != nil {
+			return false, err
+		}
+		finished := i.State == custody.ImageIsSealed && checked(c, i) && (g.o.again || !g.triesMore(i))
 		switch {
-		case i.State == custody.ImageIsErased, i.State == custody.ImageIsErasing, i.State == custody.ImageIsFailed:
+		case like == otherSource:
 			continue
-		case i.State == custody.ImageIsSealed && checked(c, i) && (g.o.again || !g.triesMore(i)):
-			if !g.o.again {
-				hint := "--again makes another image of it"
-				if i.Rescued < i.Bytes {
-					hint = "--retries 1 tries once more what is missing; " + hint
-				}
-				return false, refuse("image", "this source is "+ref+" already, finished on "+g.term.DateTime(i.Sealed), hint)
+		case like == sameSource || g.o.image != "":
+		case finished && content != samePrint:
+			continue
+		case !finished && g.o.again:
+			continue
+		case !finished:
+			doubt = i.Name
+			continue
+		}
+		switch {
+		case finished && g.o.again:
+			continue
+		case finished:
+			hint := "--again makes another image of it"
+			if i.Rescued < i.Bytes {
+				hint = "--retries 1 tries once more what is missing; " + hint
 			}
+			return false, refuse("image", "this source is "+ref+" already, finished on "+g.term.DateTime(i.Sealed), hint)
+		case content == samePrint, content == noPrint && g.o.image != "":
+		case g.o.again:
 			continue
-		case private[i.Ref][custody.FieldFingerprint] != g.print:
-			if !g.o.again {
-				return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, with the --map that it had; or --again begins another image")
-			}
-			continue
+		case content == noPrint:
+			return false, g.mayBe(c.No, i.Name, "its beginning cannot be compared")
+		default:
+			return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, with the --map that it had; or --again begins another image")
 		}
 		g.image, g.reopens = i, i.State == custody.ImageIsSealed && checked(c, i)
 		g.term.Say("going on with %s", ref)
 		return true, nil
 	}
+	switch {
+	case doubt != "":
+		return false, g.mayBe(c.No, doubt, "of the same size, and no serial number proves it")
+	case g.o.image != "":
+		return false, refuse("image", "this source cannot go on with "+string(c.No)+"/"+g.o.image, "salvor show "+string(c.No)+": size, serial number and vault must agree")
+	}
 	return false, nil
+}
+
+// mayBe asks somebody to look whether a source is that of an image: to begin another
+// would cost a failing disk all that was read of it, to go on with the wrong one would mix
+// two disks.
+func (g *imaging) mayBe(no custody.CaseNo, image, why string) error {
+	return usage("image", fmt.Sprintf("the source may be the one of %s/%s: %s", no, image, why), fmt.Sprintf(
+		"look at the disk: --case %s --image %s goes on with it, --again begins another image", no, image))
 }
 
 // checked reports whether an image was checked since it was sealed.
@@ -193,35 +228,86 @@ func (g *imaging) triesMore(i custody.Image) bool {
 	return left > 0 && (g.o.plan.retries > 0 || left > i.Bad && !g.o.plan.used())
 }
 
-// sameSource tells whether an image was made of this source, as far as its serial
-// number, or its path, says.
-func (g *imaging) sameSource(i custody.Image, private map[string]string) bool {
-	if i.Bytes != g.ident.Bytes {
-		return false
+// likeness is how sure it is that an image is of a source.
+type likeness uint8
+
+const (
+	otherSource likeness = iota
+	perhapsSource
+	sameSource
+)
+
+// likeness tells whether an image was made of this source, as far as its size, its serial
+// number and its path say. A bridge that hides the serial number, or gives one of its own,
+// leaves doubt.
+func (g *imaging) likeness(i custody.Image, private map[string]string) likeness {
+	serial, source := private[custody.FieldSerial], private[custody.FieldSource]
+	switch {
+	case i.Bytes != g.ident.Bytes, source == "", g.item != "" && g.item != i.Item:
+		return otherSource
+	case serial != "" && g.ident.Serial != "":
+		if serial == g.ident.Serial && private[custody.FieldModel] == g.ident.Model {
+			return sameSource
+		}
+		return otherSource
+	case serial == "" && g.ident.Serial == "" && source == sourcePath(g.ident):
+		return sameSource
 	}
-	if g.ident.Serial != "" {
-		return private[custody.FieldSerial] == g.ident.Serial && private[custody.FieldModel] == g.ident.Model
-	}
-	return private[custody.FieldSerial] == "" && private[custody.FieldSource] == sourcePath(g.ident)
+	return perhapsSource
 }
 
-// fingerprint is that of the source. With a map it is another: what the map withholds is
-// not data, and a run without it must not fill the same image with it.
-func (g *imaging) fingerprint() (string, error) {
-	of, err := fingerprint(g.ident)
-	if err == nil && g.o.mapFile != "" {
-		of = shortHash("map\x00" + of)
+// The print of a source compared with that of an image.
+const (
+	otherPrint = iota
+	samePrint
+	noPrint // one of them tells nothing
+)
+
+// comparePrint compares the source's fingerprint with that of an image. Of two disks whose
+// beginnings are blank only their names can tell that they are the same.
+func (g *imaging) comparePrint(private map[string]string, like likeness) (int, error) {
+	then, now := private[custody.FieldFingerprint], g.print
+	if serial := private[custody.FieldSerial]; (serial == "") != (g.ident.Serial == "") {
+		if serial != "" {
+			return noPrint, nil
+		}
+		of, err := contentPrint(g.ident)
+		if err != nil {
+			return noPrint, err
+		}
+		now = g.mapped(of)
 	}
-	return of, err
+	vague := g.mapped(vaguePrint())
+	switch {
+	case then == now && (now != vague || like == sameSource):
+		return samePrint, nil
+	case then == vague, now == vague:
+		return noPrint, nil
+	}
+	return otherPrint, nil
 }
 
 // fingerprint tells a source without a serial number from another of the same size
-// under the same name: of a file its inode and the time of its last change, of a disk
-// the beginning, where partition tables and file systems keep their random ids.
-func fingerprint(ident blockdev.Identity) (string, error) {
-	if ident.Serial != "" {
-		return "", nil
+// under the same name. With a map it is another: what the map withholds is not data, and
+// a run without it must not fill the same image with it.
+func (g *imaging) fingerprint() (string, error) {
+	if g.ident.Serial != "" {
+		return g.mapped(""), nil
 	}
+	of, err := contentPrint(g.ident)
+	return g.mapped(of), err
+}
+
+func (g *imaging) mapped(of string) string {
+	if g.o.mapFile == "" {
+		return of
+	}
+	return shortHash("map\x00" + of)
+}
+
+// contentPrint is of a file its inode and the time of its last change, of a disk the
+// beginning, where partition tables and file systems keep their random ids.
+func contentPrint(ident blockdev.Identity) (string, error) {
 	f, err := os.Open(ident.Path)
 	if err != nil {
 		return "", fmt.Errorf("source: %w", err)
@@ -229,8 +315,10 @@ func fingerprint(ident blockdev.Identity) (string, error) {
 	defer f.Close()
 	if ident.Kind != blockdev.File {
 		head := make([]byte, 4096)
-		n, _ := f.ReadAt(head, 0) // an unreadable beginning is a fingerprint as well
-		return shortHash(string(head[:n])), nil
+		if n, _ := f.ReadAt(head, 0); n < len(head) || bytes.Count(head, head[:1]) == len(head) {
+			return vaguePrint(), nil
+		}
+		return shortHash(string(head)), nil
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
@@ -238,6 +326,9 @@ func fingerprint(ident blockdev.Identity) (string, error) {
 	}
 	return shortHash(fmt.Sprintf("%d %d %d.%09d", st.Dev, st.Ino, st.Mtim.Sec, st.Mtim.Nsec)), nil
 }
+
+// vaguePrint is that of a disk whose beginning cannot be read, or says nothing.
+func vaguePrint() string { return shortHash("") }
 
 // sourceInside names the vault or state directory that a source lies in: imaging what
 // salvor keeps would feed on itself.
@@ -299,7 +390,7 @@ func (g *imaging) begin(ctx context.Context, no custody.CaseNo, c custody.Case, 
 		return nil, err
 	}
 	for _, i := range c.Images {
-		if g.sameSource(i, private[i.Ref]) && (g.item == "" || g.item == i.Item) {
+		if g.likeness(i, private[i.Ref]) == sameSource {
 			return g.entries(no, c.NextImage(), i.Item, false, deadline, created), nil
 		}
 	}

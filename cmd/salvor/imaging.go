@@ -399,6 +399,9 @@ func (g *imaging) stopped(ctx context.Context, out rescue.Outcome) error {
 // the source than this run was allowed to.
 func (g *imaging) again() string {
 	s := fmt.Sprintf("salvor image %s --case %s", shellQuote(g.ident.Path), g.no)
+	if g.o.image != "" {
+		s += " --image " + g.o.image
+	}
 	if g.o.vault != "" {
 		s += " --vault " + shellQuote(g.o.vault)
 	}
