@@ -104,7 +104,7 @@ func (s *station) audit(ctx context.Context, full bool) error {
 	}
 	if len(faults) > 0 {
 		return &ui.Error{
-			Code: ui.VerifyFailed, What: "audit", Why: fmt.Sprintf("the ledger is altered or incomplete: %d faults, the first: %s", len(faults), faults[0]),
+			Code: ui.VerifyFailed, What: "audit", Why: fmt.Sprintf("the ledger is altered or incomplete: %s, the first: %s", counted(len(faults), "fault", "faults"), faults[0]),
 			Hint: "keep a copy of the ledger as it is and find out who changed it", Err: err,
 		}
 	}
@@ -112,7 +112,7 @@ func (s *station) audit(ctx context.Context, full bool) error {
 		return err
 	}
 	if !s.json {
-		fmt.Fprintf(s.term.Out, "the ledger is complete and unaltered: %d events, %d cases, root %s\n", result.Events, result.Cases, result.Checkpoint.Root)
+		fmt.Fprintf(s.term.Out, "the ledger is complete and unaltered: %s, %s, root %s\n", eventCount(result.Events), caseCount(result.Cases), result.Checkpoint.Root)
 	}
 	if result.Unopened > 0 {
 		s.term.Say("%d private parts or attests of other stations have not arrived, or are sealed to others", result.Unopened)
@@ -137,7 +137,7 @@ func (s *station) checkCode(ctx context.Context, o auditOptions) error {
 	} else if paper.Size == 0 {
 		return usage("audit", "--code: how many events stand beside it on the paper?", "--events N")
 	}
-	what := fmt.Sprintf("station %s at %d events", paper.Station, paper.Size)
+	what := fmt.Sprintf("station %s at %s", paper.Station, eventCount(paper.Size))
 	switch err := s.ledger.CheckPaper(ctx, paper.Station, paper.Size, paper.Code); {
 	case errors.Is(err, ledger.ErrNotFound):
 		return &ui.Error{

@@ -86,7 +86,7 @@ func (p *program) checkBundle(path, key string) error {
 			"ok": true, "shop": result.Shop, "made_by": result.By, "case": result.Case.No, "events": len(result.Events), "checkpoints": points,
 		})
 	}
-	fmt.Fprintf(p.term.Out, "case %s: %d events, all signed, none left out\n", result.Case.No, len(result.Events))
+	fmt.Fprintf(p.term.Out, "case %s: %s, all signed, none left out\n", result.Case.No, eventCount(len(result.Events)))
 	t := p.term.Table("event", "time", "~what")
 	for _, e := range result.Events {
 		t.Row(e.Ref(), p.term.DateTime(e.TS.Time), e.Type())
@@ -95,7 +95,7 @@ func (p *program) checkBundle(path, key string) error {
 		return err
 	}
 	for _, c := range points {
-		fmt.Fprintf(p.term.Out, "station %s at %d events: %s\n", c.Station, c.Events, c.Code)
+		fmt.Fprintf(p.term.Out, "station %s at %s: %s\n", c.Station, eventCount(c.Events), c.Code)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (s *station) row(c custody.Case, shop custody.Shop) caseRow {
 		r.Longer = c.Copies() > 0 && c.Deadline.After(usual)
 	}
 	steps := custody.Next(c, shop, s.now().In(s.term.Zone))
-	r.Steps = s.steps(c.No, steps, nil)
+	r.Steps = s.steps(c.No, steps, nil, slices.Concat(c.Incidents, shop.Incidents))
 	for _, x := range r.Steps {
 		r.late = r.late || x.Urgency == "late"
 		// What must be looked at stays for ever; what can be done comes before it.
@@ -349,7 +349,7 @@ func (s *station) due(ctx context.Context, within string, o caseFilter) error {
 	if err != nil {
 		return err
 	}
-	todo := s.steps("", custody.NextForShop(shop, s.now().In(s.term.Zone)), logins)
+	todo := s.steps("", custody.NextForShop(shop, s.now().In(s.term.Zone)), logins, shop.Incidents)
 	waiting, err := s.waiting(ctx, o, rows, todo)
 	if err != nil {
 		return err

@@ -2,9 +2,7 @@ package main
 
 import (
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -58,27 +56,11 @@ func TestD31AHoldBlocksEveryWayOfErasing(t *testing.T)   { duty(t, "d31-hold") }
 func TestD32NothingIsErasedUnvalidated(t *testing.T)     { duty(t, "d32-validate") }
 func TestD34SpecialDataNeedAContract(t *testing.T)       { duty(t, "d34-special") }
 
-// What a step asks for has words, and every step of a case names a command that exists.
-func TestEveryStepHasWordsAndACommand(t *testing.T) {
-	root := newRoot(&program{now: time.Now})
-	for _, code := range []custody.StepCode{
-		custody.StepAgreement, custody.StepDeadline, custody.StepImage, custody.StepResume, custody.StepRetry, custody.StepVerify,
-		custody.StepDamaged, custody.StepReturnData, custody.StepConfirm, custody.StepEndCopy, custody.StepReturnItem, custody.StepItemBack,
-		custody.StepDispute, custody.StepAccept, custody.StepNotice, custody.StepValidate, custody.StepPurge, custody.StepFinishErase,
-		custody.StepDestroy, custody.StepReview, custody.StepAnswer, custody.StepAssess, custody.StepTellController, custody.StepTellAuthority,
-		custody.StepTellSubjects, custody.StepCloseIncident, custody.StepClose, custody.StepAgreeOperator, custody.StepTrainOperator,
-		custody.StepOperatorKey, custody.StepRenewContract, custody.StepBackup, custody.StepReplaceOperator,
-	} {
-		text := stepTexts(code)
-		if text.short == string(code) {
+// What a step asks for has words; what the command of each is stands in hints_test.go.
+func TestEveryStepHasWords(t *testing.T) {
+	for _, code := range stepCodes(t) {
+		if text := stepTexts(code); text.short == string(code) && code != custody.StepLook {
 			t.Errorf("%s has no words", code)
-		}
-		for _, line := range strings.Split(text.command, "; ") {
-			words := strings.Fields(line)
-			cmd, _, err := root.Find(words[1:])
-			if err != nil || cmd == root {
-				t.Errorf("%s: %s: %v", code, line, err)
-			}
 		}
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"path"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -26,31 +29,42 @@ var destroyWords = choice{"--method", "how was it destroyed", []ui.Option{
 }}
 
 type destroyedOptions struct {
-	image, copyID, method, date, witness string
-	processor, reference, recycler       string
-	model, serial, reason                string
+	image, key, copyID, vault      string
+	method, date, witness          string
+	processor, reference, recycler string
+	model, serial, reason          string
+	yes                            bool
 }
 
 func newDestroyed(p *program) *cobra.Command {
 	var o destroyedOptions
 	cmd := &cobra.Command{
-		Use:   "destroyed ITEM",
+		Use:   "destroyed [ITEM]",
 		Short: "record that a medium was destroyed, how, and who saw it",
-		Long: `Records that a customer's own medium was destroyed, or with --image or --copy the one
-on which an image or a written-out copy lay. It needs a witness, under four eyes
-another person than you; of a recycler the number of his receipt; and for the
-customer's own medium his leave (--allow destroy). A hold blocks it.`,
+		Long: `Records that a customer's own medium was destroyed, or with --image, --key or --copy
+the one on which an image, one file with its key, or a written-out copy lay; with
+--vault that of a whole vault, and with it every image and key that lay there. It
+needs a witness, under four eyes another person than you; of a recycler the number of
+his receipt; and for the customer's own medium his leave (--allow destroy). A hold
+blocks it.`,
 		Example: `  salvor destroyed T1-2026-0001/1 --method drill --witness an
   salvor destroyed T1-2026-0001 --image image-01 --method shred --witness an \
-    --processor green --reference R-2026-118`,
-		Args: cobra.ExactArgs(1),
+    --processor green --reference R-2026-118
+  salvor destroyed --vault usb2 --method drill --witness an --reason "it fails"`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.destroyed(cmd.Context(), args[0], o) })
+			text := ""
+			if len(args) > 0 {
+				text = args[0]
+			}
+			return p.withStation(cmd.Context(), func(s *station) error { return s.destroyed(cmd.Context(), text, o) })
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "the medium on which this image lay")
+	f.StringVar(&o.key, "key", "", "the medium of this `FILE` with a key of the image, as show names it")
 	f.StringVar(&o.copyID, "copy", "", "the medium on which the copy with this `ID` lay")
+	f.StringVar(&o.vault, "vault", "", "the medium of this whole vault")
 	destroyWords.add(cmd, &o.method, "how")
 	f.StringVar(&o.date, "date", "", "the day (default: today)")
 	f.StringVar(&o.witness, "witness", "", "`LOGIN` of the operator who saw it")
@@ -60,6 +74,7 @@ customer's own medium his leave (--allow destroy). A hold blocks it.`,
 	f.StringVar(&o.model, "model", "", "model of the medium")
 	f.StringVar(&o.serial, "serial", "", "serial `NUMBER` of the medium")
 	f.StringVar(&o.reason, "reason", "", "why; needed for an image before its deadline")
+	f.BoolVar(&o.yes, "yes", false, "with --vault: nothing is asked")
 	f.SortFlags = false
 	return cmd
 }
@@ -69,8 +84,13 @@ func (s *station) destroyed(ctx context.Context, text string, o destroyedOptions
 	if err := destroyWords.check(what, o.method); err != nil {
 		return err
 	}
-	if o.image != "" && o.copyID != "" {
+	switch {
+	case o.copyID != "" && (o.image != "" || o.key != ""):
 		return usage(what, "--image and --copy are two media", "record one after the other")
+	case o.vault != "" && (text != "" || o.image != "" || o.key != "" || o.copyID != ""):
+		return usage(what, "--vault is a medium of its own, with everything on it", "leave case, --image, --key and --copy out")
+	case o.vault == "" && text == "":
+		return usage(what, "it takes ITEM, or --vault NAME", "")
 	}
 	day := s.today()
 	if o.date != "" {
@@ -87,7 +107,12 @@ func (s *station) destroyed(ctx context.Context, text string, o destroyedOptions
 		return err
 	}
 	p := custody.MediumDestroyed{Date: day, Processor: o.processor}
-	c, name, err := s.destroyedThing(ctx, text, o, &p)
+	var d destruction
+	if o.vault != "" {
+		d, err = s.destroyedVault(ctx, o.vault)
+	} else {
+		d, err = s.destroyedThing(ctx, text, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -108,34 +133,131 @@ func (s *station) destroyed(ctx context.Context, text string, o destroyedOptions
 			return err
 		}
 	}
-	if err := s.record(ctx, op.ID, c.No, entry(p.Item, p, map[string]string{
+	if o.vault != "" && !o.yes {
+		if err := s.term.ConfirmExact(ctx, ui.Question{
+			Text: fmt.Sprintf("nothing on vault %s can be opened any more: %s; type its name", o.vault, counted(len(d.lost)-1, "image or key", "images and keys")), Flag: "--yes",
+		}, o.vault); err != nil {
+			return err
+		}
+	}
+	private := map[string]string{
 		custody.FieldModel: o.model, custody.FieldSerial: o.serial, custody.FieldReason: o.reason,
 		custody.FieldRecycler: o.recycler, custody.FieldReference: o.reference,
-	})); err != nil {
-		return err
 	}
-	return s.done(map[string]any{"case": c.No, "kind": p.Kind, "what": name, "method": p.Method, "date": p.Date, "witness": p.Witness},
-		"case %s: recorded that %s was destroyed", c.No, name)
+	var entries []ledger.Entry
+	for _, x := range d.lost {
+		x.pub.Date, x.pub.Processor, x.pub.Method, x.pub.Witness = p.Date, p.Processor, p.Method, p.Witness
+		entries = append(entries, ledger.Entry{Case: x.no, Item: x.pub.Item, Pub: x.pub, Private: private})
+	}
+	// A vault's medium takes copies of several cases with it: all of them or none.
+	if _, err := s.ledger.Append(ctx, op.ID, entries...); err != nil {
+		return readable(d.lost[0].no, err)
+	}
+	doc := map[string]any{"what": d.name, "kind": d.lost[0].pub.Kind, "method": p.Method, "date": p.Date, "witness": p.Witness}
+	if no := d.lost[0].no; no != "" {
+		doc["case"] = no
+		return s.done(doc, "case %s: recorded that %s was destroyed", no, d.name)
+	}
+	doc["copies"] = len(d.lost) - 1
+	return s.done(doc, "recorded that %s was destroyed, and with it %s", d.name, counted(len(d.lost)-1, "image or key", "images and keys"))
 }
 
-// destroyedThing finds what was destroyed, and says so in the event.
-func (s *station) destroyedThing(ctx context.Context, text string, o destroyedOptions, p *custody.MediumDestroyed) (custody.Case, string, error) {
-	if o.image == "" && o.copyID == "" {
+// destruction is what was destroyed at once: one thing, or a vault with all that lay
+// there, the vault first.
+type destruction struct {
+	name string
+	lost []lost
+}
+
+// lost is one thing that was destroyed; no is "" for a medium of the shop.
+type lost struct {
+	no  custody.CaseNo
+	pub custody.MediumDestroyed
+}
+
+// destroyedThing finds what of a case was destroyed.
+func (s *station) destroyedThing(ctx context.Context, text string, o destroyedOptions) (destruction, error) {
+	one := func(no custody.CaseNo, name string, pub custody.MediumDestroyed) destruction {
+		return destruction{name, []lost{{no, pub}}}
+	}
+	if o.image == "" && o.key == "" && o.copyID == "" {
 		c, i, err := s.itemOf(ctx, text)
-		p.Kind, p.Item = custody.CopyItem, i.Item
-		return c, "item " + i.Item, err
+		return one(c.No, "item "+i.Item, custody.MediumDestroyed{Kind: custody.CopyItem, Item: i.Item}), err
 	}
 	c, _, err := s.caseOf(ctx, text)
 	if err != nil {
-		return c, "", err
+		return destruction{}, err
 	}
-	if o.copyID != "" {
-		p.Kind, p.Copy = custody.CopyExport, o.copyID
-		return c, "the medium of copy " + o.copyID, s.openCopy(c, o.copyID)
+	switch {
+	case o.copyID != "":
+		return one(c.No, "the medium of copy "+o.copyID, custody.MediumDestroyed{Kind: custody.CopyExport, Copy: o.copyID}), s.openCopy(c, o.copyID)
+	case o.key != "":
+		k, err := s.keyCopy(c, o.image, o.key)
+		return one(c.No, "the medium of "+path.Base(k.Name), custody.MediumDestroyed{Kind: custody.CopyKey, Image: k.Image, File: k.Name, Store: k.Store}), err
 	}
-	p.Kind, p.Image = custody.CopyImage, o.image
 	_, err = pick(c, o.image)
-	return c, "the medium of " + o.image, err
+	return one(c.No, "the medium of "+o.image, custody.MediumDestroyed{Kind: custody.CopyImage, Image: o.image}), err
+}
+
+// keyCopy finds the one open key copy with that file name.
+func (s *station) keyCopy(c custody.Case, image, file string) (custody.Copy, error) {
+	var found []custody.Copy
+	for _, x := range c.Inventory() {
+		if x.Kind == custody.CopyKey && x.End.Open() && (image == "" || x.Image == image) && (x.Name == file || path.Base(x.Name) == file) {
+			found = append(found, x)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return custody.Copy{}, &ui.Error{Code: ui.NotFound, What: "case " + string(c.No), Why: "--key: it has no such key copy that is left", Hint: "salvor show " + string(c.No), Err: custody.ErrNoCopy}
+	case 1:
+		return found[0], nil
+	}
+	return custody.Copy{}, usage("destroyed", "--key: several key copies have that name", "--image "+found[0].Image+", or the whole path: --key "+found[0].Name)
+}
+
+// destroyedVault lists what goes with the medium of a vault. A hold on any of it stops
+// all of it.
+func (s *station) destroyedVault(ctx context.Context, name string) (destruction, error) {
+	shop, err := s.ledger.Shop(ctx)
+	if err != nil {
+		return destruction{}, err
+	}
+	at := slices.IndexFunc(shop.Vaults, func(v custody.Vault) bool { return v.Name == name })
+	if at < 0 {
+		return destruction{}, &ui.Error{Code: ui.NotFound, What: "destroyed", Why: "--vault: no vault with that name", Hint: "salvor vault list", Err: custody.ErrNoVault}
+	}
+	id := shop.Vaults[at].Vault
+	d := destruction{"the medium of vault " + name, []lost{{"", custody.MediumDestroyed{Kind: custody.CopyVault, Store: id}}}}
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{All: true})
+	if err != nil {
+		return destruction{}, err
+	}
+	for _, c := range cases {
+		gone := goesWith(c, id)
+		if len(gone) > 0 && c.Held() {
+			return destruction{}, readable(c.No, refusal(custody.TypeMediumDestroyed, custody.ErrHeld))
+		}
+		d.lost = append(d.lost, gone...)
+	}
+	return d, nil
+}
+
+// goesWith is what of a case goes with a vault: its images there, whose keys go with
+// them, and keys of images that lie elsewhere.
+func goesWith(c custody.Case, vault string) (gone []lost) {
+	for _, i := range c.Images {
+		left := func(x custody.Copy) bool { return x.Image == i.Name && x.Store == vault && x.End.Open() }
+		copies := slices.DeleteFunc(c.Inventory(), func(x custody.Copy) bool { return !left(x) })
+		if slices.ContainsFunc(copies, func(x custody.Copy) bool { return x.Kind == custody.CopyImage }) {
+			gone = append(gone, lost{c.No, custody.MediumDestroyed{Kind: custody.CopyImage, Image: i.Name}})
+			continue
+		}
+		for _, x := range copies {
+			gone = append(gone, lost{c.No, custody.MediumDestroyed{Kind: custody.CopyKey, Image: x.Image, File: x.Name, Store: x.Store}})
+		}
+	}
+	return gone
 }
 
 // openCopy refuses a copy that the case does not have any more.

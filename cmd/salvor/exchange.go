@@ -136,7 +136,7 @@ func (x *exchange) end(ctx context.Context, err error) error {
 		switch {
 		case n == 0:
 		case x.away[v.Vault]:
-			waiting = append(waiting, fmt.Sprintf("vault %s is not here: %d events wait for it", v.Name, n))
+			waiting = append(waiting, fmt.Sprintf("vault %s is not here: %s for it", v.Name, counted(n, "event waits", "events wait")))
 		case !asking && x.alarm == nil:
 			news = append(news, v)
 		}
@@ -172,7 +172,7 @@ func (x *exchange) end(ctx context.Context, err error) error {
 // notBelieved is how a command ends that met files which are not believed.
 func notBelieved(list []journal.Refusal) error {
 	return &ui.Error{
-		Code: ui.VerifyFailed, What: "journal", Why: fmt.Sprintf("%d files in the vaults were not believed; each is named above", len(list)),
+		Code: ui.VerifyFailed, What: "journal", Why: fmt.Sprintf("%s not believed; each is named above", counted(len(list), "file in the vaults was", "files in the vaults were")),
 		Hint: "find out who changed the vault; salvor audit --full names what is missing",
 		Err:  &ledger.RefusedError{Refusals: list},
 	}

@@ -17,8 +17,8 @@ func newForget(p *program) *cobra.Command {
 		Use:   "forget CASE",
 		Short: "erase name, contact and every free text of a case",
 		Long: `Erases the private parts of a case of which nothing is left in the shop: name, address, telephone, mail,
-serial numbers, reasons; here at once, at the other stations and in the vaults with
-their next sync. What happened, and when, stays provable: the record keeps numbers,
+serial numbers, reasons; here at once, in the vaults that are here by the same
+command, elsewhere with the next sync. What happened, and when, stays provable: the record keeps numbers,
 dates and hashes, and nobody can test guesses against them. Print first what the
 customer still has to get.
 
@@ -61,7 +61,7 @@ func (s *station) forget(ctx context.Context, no string, yes bool) error {
 	if err := s.saidBackups(ctx); err != nil {
 		return err
 	}
-	return s.done(map[string]any{"case": c.No, "erased": "private"}, "the private parts of case %s are erased here; the vaults that are here follow now, others when they are met", c.No)
+	return s.done(map[string]any{"case": c.No, "erased": "private"}, "the private parts of case %s are erased here and in every vault that is here; another vault follows when it is met", c.No)
 }
 
 // stillHere names something of a case that is still in the shop; "" when nothing is. An

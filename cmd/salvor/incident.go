@@ -303,7 +303,7 @@ func (s *station) incidentNext(ctx context.Context, what, id string, doc map[str
 	}
 	for _, step := range custody.NextForShop(custody.Shop{Incidents: []custody.Incident{i.entry}}, s.now().In(s.term.Zone)) {
 		if step.Subject == id {
-			s.term.Say("next: %s: %s", shortStep(step.Code), commandOf("", step))
+			s.term.Say("next: %s: %s", shortStep(step.Code), commandOf("", step, []custody.Incident{i.entry}))
 		}
 	}
 	return nil
@@ -436,6 +436,9 @@ func (s *station) closeIncident(ctx context.Context, id string, o incidentOption
 	if err != nil {
 		return err
 	}
+	if err := o.askClosing(ctx, s, i.entry); err != nil {
+		return err
+	}
 	if err := s.record(ctx, op.ID, i.no, ledger.Entry{
 		Pub: custody.IncidentClosed{
 			Incident: id, Authority: custody.Exempt(o.noAuthority), Controller: custody.Exempt(o.noController),
@@ -446,6 +449,72 @@ func (s *station) closeIncident(ctx context.Context, id string, o incidentOption
 		return err
 	}
 	return s.done(map[string]any{"incident": id, "closed": true}, "incident %s is closed", id)
+}
+
+// closing is what an incident still needs said before it is closed: why somebody was not
+// told, and why something was late. The words of the law that fit are given where there
+// is only one.
+type closing struct{ authority, controller, late bool }
+
+func closingOf(i custody.Incident) closing {
+	return closing{
+		authority:  i.Authority == nil,
+		controller: i.Role == custody.RoleProcessor && i.Controller == nil,
+		late: i.Authority != nil && i.AuthorityClock().Overdue(i.Authority.At) && i.Authority.Delay == "" ||
+			i.Controller != nil && i.ControllerClock().Overdue(i.Controller.At) && i.Controller.Delay == "",
+	}
+}
+
+// exempt is why the authority need not be told, as far as the record knows.
+func exempt(i custody.Incident) string {
+	if i.Risk != custody.RiskNone && i.Role == custody.RoleProcessor {
+		return "controller"
+	}
+	return "no-risk"
+}
+
+// closingFlags are the flags with which an incident is closed as it stands.
+func closingFlags(i custody.Incident) (flags string) {
+	needs := closingOf(i)
+	if needs.authority {
+		flags += " --no-authority " + exempt(i)
+	}
+	if needs.controller {
+		flags += " --no-controller no-risk"
+	}
+	if needs.late {
+		flags += " --delay facts"
+	}
+	if flags != "" {
+		flags += ` --reason "…"`
+	}
+	return flags
+}
+
+// askClosing asks at the desk for what is missing.
+func (o *incidentOptions) askClosing(ctx context.Context, s *station, i custody.Incident) (err error) {
+	needs := closingOf(i)
+	if i.Risk == "" || !s.term.CanAsk() || needs == (closing{}) {
+		return nil
+	}
+	const what = "incident close"
+	if needs.authority {
+		if o.noAuthority, err = noAuthorityWords.settle(ctx, s, what, o.noAuthority, exempt(i)); err != nil {
+			return err
+		}
+	}
+	if needs.controller {
+		if o.noController, err = noControllerWords.settle(ctx, s, what, o.noController, "no-risk"); err != nil {
+			return err
+		}
+	}
+	if needs.late {
+		if o.delay, err = delayWords.settle(ctx, s, what, o.delay, "facts"); err != nil {
+			return err
+		}
+	}
+	o.reason, err = s.text(ctx, o.reason, "--reason", "the reason in words")
+	return err
 }
 
 type incidentRow struct {

@@ -175,7 +175,7 @@ func (p *program) finishJoin(ctx context.Context, dir string, v *openedVault, ca
 	if p.json {
 		return p.term.Document(map[string]any{"station": keys.Name(), "state": "joined", "imported": result.Imported, "cases": len(result.Cases)})
 	}
-	p.term.Say("station %s has joined: %d events about %d cases taken in", keys.Name(), result.Imported, len(result.Cases))
+	p.term.Say("station %s has joined: %s about %s taken in", keys.Name(), eventCount(result.Imported), caseCount(len(result.Cases)))
 	return nil
 }
 

@@ -82,7 +82,7 @@ func (s *station) backup(ctx context.Context, to string, place custody.BackupPla
 	if s.json {
 		return s.term.Document(map[string]any{"file": b.Path, "bytes": b.Bytes, "sha256": b.SHA256, "events": b.Events, "place": place})
 	}
-	s.term.Say("%s holds %d events; destroy older ones: they hold what was erased since", b.Path, b.Events)
+	s.term.Say("%s holds %s; destroy older ones: they hold what was erased since", b.Path, eventCount(b.Events))
 	return nil
 }
 
@@ -139,7 +139,7 @@ func (s *station) catchUp(ctx context.Context) error {
 		if s.json {
 			return s.term.Document(map[string]any{"imported": result.Imported, "cases": len(result.Cases)})
 		}
-		s.term.Say("%d events taken back, about %d cases", result.Imported, len(result.Cases))
+		s.term.Say("%s taken back, about %s", eventCount(result.Imported), caseCount(len(result.Cases)))
 		return nil
 	})
 }

@@ -110,7 +110,7 @@ func (p *program) rebuild(ctx context.Context, o rebuildOptions) error {
 			return err
 		}
 	} else {
-		p.term.Say("the ledger is made again: %d events, about %d cases", result.Imported, len(result.Cases))
+		p.term.Say("the ledger is made again: %s, about %s", eventCount(result.Imported), caseCount(len(result.Cases)))
 	}
 	if len(list) > 0 {
 		return notBelieved(list)

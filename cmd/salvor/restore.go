@@ -284,7 +284,7 @@ func (s *station) restored(no custody.CaseNo, export custody.Export, size int64,
 	if len(bad) > 0 {
 		return &ui.Error{
 			Code: ui.Incomplete, What: "restore " + string(no),
-			Why:  fmt.Sprintf("%s in %d areas were never read from the source and are filled", ui.Size(bad.bytes()), len(bad)),
+			Why:  fmt.Sprintf("%s in %s never read from the source and filled", ui.Size(bad.bytes()), counted(len(bad), "area was", "areas were")),
 			Hint: "everything else is the customer's data, byte for byte",
 		}
 	}

@@ -152,7 +152,7 @@ func (s *station) verifyImage(ctx context.Context, c custody.Case, i custody.Ima
 			"records": result.Records, "bytes": result.Bytes, "unread": content.Unread,
 		})
 	}
-	fmt.Fprintf(s.term.Out, "%s  %s, %d records, root %s\n", ref, checkWords(level), result.Records, custody.Hash(result.Root))
+	fmt.Fprintf(s.term.Out, "%s  %s, %s, root %s\n", ref, checkWords(level), counted(result.Records, "record", "records"), custody.Hash(result.Root))
 	return nil
 }
 

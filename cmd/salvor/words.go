@@ -35,7 +35,7 @@ func stepTexts(code custody.StepCode) stepText {
 	case custody.StepDamaged:
 		return stepText{"the image is damaged: look at it", "salvor verify NO --media"}
 	case custody.StepReturnData:
-		return stepText{"give the data back", "salvor restore NO TARGET; salvor return NO"}
+		return stepText{"give the data back", "salvor restore NO TARGET --handover; salvor return NO"}
 	case custody.StepConfirm:
 		return stepText{"has the customer everything?", "salvor confirm NO"}
 	case custody.StepEndCopy:
@@ -58,6 +58,10 @@ func stepTexts(code custody.StepCode) stepText {
 		return stepText{"finish the erasing", "salvor purge"}
 	case custody.StepDestroy:
 		return stepText{"destroy the medium", "salvor destroyed NO --image SUBJECT"}
+	case custody.StepEraseAgain:
+		return stepText{"it was erased and lies in its vault again", "salvor purge"}
+	case custody.StepEraseKeys:
+		return stepText{"mount the keystore with a key that is left", "salvor purge"}
 	case custody.StepReview:
 		return stepText{"look at the hold again", "salvor hold end NO SUBJECT"}
 	case custody.StepAnswer:
@@ -114,11 +118,12 @@ func urgencyWord(u custody.Urgency) string {
 }
 
 // steps puts steps into rows; no is "" for those of the shop, which may be about
-// operators, whose logins a command needs.
-func (s *station) steps(no custody.CaseNo, list []custody.Step, logins map[string]string) []stepRow {
+// operators, whose logins a command needs. The incidents are those that steps may be
+// about.
+func (s *station) steps(no custody.CaseNo, list []custody.Step, logins map[string]string, incidents []custody.Incident) []stepRow {
 	rows := []stepRow{}
 	for _, x := range list {
-		r := stepRow{Code: x.Code, Subject: x.Subject, Urgency: urgencyWord(x.Urgency), Words: shortStep(x.Code), Command: commandOf(no, x)}
+		r := stepRow{Code: x.Code, Subject: x.Subject, Urgency: urgencyWord(x.Urgency), Words: shortStep(x.Code), Command: commandOf(no, x, incidents)}
 		if x.Code == custody.StepLook {
 			r.Words, r.Command = exceptionText(custody.ExceptionKind(x.Subject)), ""
 			if no != "" {
@@ -160,12 +165,20 @@ func (s *station) printStep(label, indent string, r stepRow) {
 	fmt.Fprintln(s.term.Out, words)
 }
 
-func commandOf(no custody.CaseNo, x custody.Step) string {
+func commandOf(no custody.CaseNo, x custody.Step, incidents []custody.Incident) string {
 	subject := x.Subject
 	if subject == "" {
 		subject = "…"
 	}
-	return strings.NewReplacer("NO", string(no), "SUBJECT", subject).Replace(stepTexts(x.Code).command)
+	command := strings.NewReplacer("NO", string(no), "SUBJECT", subject).Replace(stepTexts(x.Code).command)
+	if x.Code == custody.StepCloseIncident {
+		for _, i := range incidents {
+			if i.ID == x.Subject {
+				command += closingFlags(i)
+			}
+		}
+	}
+	return command
 }
 
 // The states of a case in words, as overviews show them and --state selects them.
@@ -324,6 +337,8 @@ func exceptionText(kind custody.ExceptionKind) string {
 		return "a seal was broken or missing"
 	case custody.PlainCopy:
 		return "data lie unencrypted on a medium that can be carried away"
+	case custody.CameBack:
+		return "what was erased lay in its vault again"
 	case custody.LateExtension:
 		return "a request was prolonged when its term was over already"
 	}
@@ -348,5 +363,17 @@ func leftWords(c custody.Case) string {
 	return strings.Join(left, ", ")
 }
 
+// counted is a number with the word for what it counts.
+func counted[N int | int64 | uint64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func eventCount[N int | int64 | uint64](n N) string { return counted(n, "event", "events") }
+
+func caseCount[N int | int64 | uint64](n N) string { return counted(n, "case", "cases") }
+
 // hours is how long ago something was, in whole hours.
-func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
+func hours(d time.Duration) string { return counted(int(d/time.Hour), "hour", "hours") }
