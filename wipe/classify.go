@@ -71,6 +71,8 @@ const (
 	BecauseHoles       = "a file has holes: their blocks may have been given back unerased"
 	BecauseJournal     = "content goes through the journal of the file system, or that cannot be excluded"
 	BecauseLate        = "a file is younger than its content: an earlier copy existed"
+	BecauseUndated     = "a file was overwritten already: nothing shows whether an earlier copy existed"
+	BecauseRemoved     = "an earlier job removed files after it had recorded that they were overwritten"
 	BecauseMoved       = "blocks were moved: the old ones were not overwritten"
 	BecauseUnmapped    = "the places of the blocks are not known"
 	BecauseStrays      = "unknown files were left in the image's directory"
@@ -87,6 +89,9 @@ const (
 	BecauseElsewhere   = "key files lie in another keystore"
 	BecauseKeysMissing = "key files are missing"
 	BecauseKeysChanged = "a key file was not the one that was recorded"
+	BecauseBegun       = "another job had begun to destroy the keys, and its proof is lost"
+	BecauseRecorded    = "key files were destroyed by another job, as its signed record says"
+	BecauseRecordVain  = "an earlier job overwrote key files where that proves nothing"
 	BecauseSessions    = "a session's key file is not in the ledger"
 	BecauseCount       = "the key files do not add up"
 	BecauseKeyFailed   = "a key file was not overwritten and read back in full"
@@ -114,8 +119,8 @@ func Classify(e Evidence) Class {
 	key := classifyKeys(e, &c)
 	c.Media, c.Key = media, key
 
-	c.VirtualDevice = len(e.Vault.Virtual) > 0 || len(e.Keystore.Virtual) > 0
-	for _, p := range []Place{e.Vault, e.Keystore} {
+	for _, p := range append([]Place{e.Vault, e.Keystore}, e.Others...) {
+		c.VirtualDevice = c.VirtualDevice || len(p.Virtual) > 0
 		for _, l := range p.Virtual {
 			c.leaveOut(l)
 		}
@@ -179,10 +184,14 @@ func classifyMedia(e Evidence, c *Class) MediaClass {
 	default:
 		v.atMost(MediaFailed, BecauseUnfinished)
 	}
-	if len(e.Files) == 0 {
+	switch {
+	case e.TakenVerified && (len(e.Files) == 0 || e.Missing != 0 || e.Lost != 0):
+		// What is not here was overwritten and read back by a job that could not end,
+		// as its signed record says. That ends the image; it is no proof of ours.
+		v.atMost(MediaNotAssured, BecauseRemoved)
+	case len(e.Files) == 0:
 		v.atMost(MediaFailed, BecauseNothing)
-	}
-	if e.Missing != 0 || e.Lost != 0 {
+	case e.Missing != 0 || e.Lost != 0:
 		v.atMost(MediaFailed, BecauseMissing)
 	}
 	for _, f := range e.Files {
@@ -263,6 +272,7 @@ func (v *verdict) places(m Map) {
 		{m.Holes, BecauseHoles},
 		{m.Journal, BecauseJournal},
 		{m.Late, BecauseLate},
+		{m.Undated, BecauseUndated},
 	} {
 		if d.is {
 			v.atMost(MediaNotAssured, d.reason)
@@ -286,9 +296,14 @@ func classifyKeys(e Evidence, c *Class) KeyClass {
 			restored++
 		}
 	}
+	// A file that held no key when this job came to it shows nothing by being overwritten.
+	others := k.Proved + k.Recorded + k.Unproved
 	switch {
-	case destroyed == 0:
+	case destroyed-k.Changed-k.Again+others <= 0:
 		c.because(BecauseNoKeys)
+		if e.Taken {
+			c.because(BecauseBegun)
+		}
 		return KeyNone
 	case k.Attempt == Opened:
 		c.because(BecauseOpened)
@@ -303,12 +318,15 @@ func classifyKeys(e Evidence, c *Class) KeyClass {
 		{k.Expected <= 0, BecauseNoRecord},
 		{k.Elsewhere != 0, BecauseElsewhere},
 		{k.Missing != 0, BecauseKeysMissing},
+		{e.Taken && (k.Missing != 0 || k.Changed != 0), BecauseBegun},
+		{k.Recorded != 0, BecauseRecorded},
+		{k.Unproved != 0, BecauseRecordVain},
 		{k.Changed != 0 || restored != 0, BecauseKeysChanged},
 		{k.Sessions != 0, BecauseSessions},
-		{len(e.Keys) != k.Expected-k.Elsewhere-k.Missing+k.Unrecorded, BecauseCount},
+		{len(e.Keys)-k.Again != k.Expected-k.Elsewhere-k.Missing-others+k.Unrecorded, BecauseCount},
 		{destroyed != len(e.Keys), BecauseKeyFailed},
 		{proved != destroyed, BecauseKeyStorage},
-		{flash(e.Keystore), BecauseFlash},
+		{len(e.Keys) > 0 && flash(e.Keystore), BecauseFlash},
 		{k.Attempt == KeyLeft || k.Strays != 0 || e.KeysLeft != 0, BecauseKeyLeft},
 		{k.Attempt != KeyLeft && k.Attempt != Shut, BecauseNotTried},
 		{e.Residue.Keys != 0, BecauseKeyResidue},
@@ -326,4 +344,29 @@ func classifyKeys(e Evidence, c *Class) KeyClass {
 // class is spoken of a virtual device.
 func flash(p Place) bool {
 	return p.Rotating == No || p.Rotating != Yes && len(p.Virtual) == 0
+}
+
+// A KeyProof says of one key file that it was overwritten and read back, and whether
+// that was shown in full: in place, from the device, on storage where it counts, and
+// with nothing left beside it.
+type KeyProof struct {
+	Name   string
+	SHA256 Digest // before
+	Proved bool
+}
+
+// ProveKeys returns what the evidence shows of each key file that is destroyed, for
+// the record. What held no key any more when the job came to it is not among them.
+func ProveKeys(e Evidence) []KeyProof {
+	clean := e.KeyFacts.Attempt == Shut && e.KeyFacts.Strays == 0 && e.KeysLeft == 0 && e.Residue.Keys == 0 && !flash(e.Keystore)
+	var list []KeyProof
+	for _, f := range e.Keys {
+		v := verdict{media: MediaRaw}
+		v.file(e.Keystore, f)
+		if v.media == MediaFailed || f.SHA256 == nil {
+			continue
+		}
+		list = append(list, KeyProof{f.Name, *f.SHA256, clean && v.media == MediaRaw && !f.Restored})
+	}
+	return list
 }

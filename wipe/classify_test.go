@@ -67,6 +67,7 @@ var (
 		func(m *Map) { m.Holes = true },
 		func(m *Map) { m.Journal = true },
 		func(m *Map) { m.Late = true },
+		func(m *Map) { m.Undated = true },
 	}
 )
 
@@ -75,7 +76,7 @@ var (
 // classes, written down a second time as plain conditions.
 func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 	sizes := []int{
-		len(allKinds), len(allStages) + 5 /* missing, lost, strays, residue, left */, 3 /* changed, restored */, 2 /* written */, 2 /* unwritten */, 3, /* equal */
+		len(allKinds), len(allStages) + 8 /* missing, lost, strays, residue, left; missing, lost, nothing there after a verified job */, 3 /* changed, restored */, 2 /* written */, 2 /* unwritten */, 3, /* equal */
 		2 /* different */, 2 /* unreadable */, 2 /* past cache */, 5 /* raw */, 2 /* before known */, 4, /* after */
 		2*len(doubts) - 1, 2, /* snapshots */
 	}
@@ -92,6 +93,12 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 			e.Residue.Found = 1
 		case 4:
 			e.Left = 1
+		case 5:
+			e.Missing, e.TakenVerified = 1, true
+		case 6:
+			e.Lost, e.TakenVerified = 1, true
+		case 7:
+			e.TakenVerified = true
 		default:
 			e.Stage = allStages[c[1]]
 		}
@@ -139,14 +146,22 @@ func TestClassifyOfMediaNeverClaimsMoreThanWasShown(t *testing.T) {
 		if c[13] == 1 {
 			e.Vault.Snapshots = []string{".snapshots"}
 		}
-		e.Files = []FileEvidence{f}
+		removed := c[1]-len(allStages) >= 5
+		if c[1]-len(allStages) < 7 {
+			e.Files = []FileEvidence{f}
+		}
+		if len(e.Files) == 0 {
+			got := Class{}
+			got.Media = classifyMedia(e, &got)
+			return "nothing there after a verified job: " + string(got.Media), got.Media == MediaNotAssured && len(got.Reasons) == 1
+		}
 
 		finished := e.Stage == Verified || e.Stage == Unlinked || e.Stage == Attested
 		everyByte := c[3] == 0 && c[4] == 0 && c[5] == 0 && c[6] == 0 && c[7] == 0
 		rawRead, rawWrong := c[9] == 1, c[9] >= 2
-		failed := !finished || c[2] == 1 || !everyByte || rawWrong || e.Missing == 1 || e.Lost == 1
+		failed := !finished || c[2] == 1 || !everyByte || rawWrong || !removed && (e.Missing == 1 || e.Lost == 1)
 		samePlace := c[10] == 1 && c[11] == 1
-		doubt := c[8] == 0 || c[13] == 1 || e.Strays == 1 || e.Left == 1 || c[2] == 2 || e.Residue.Found == 1 ||
+		doubt := removed || c[8] == 0 || c[13] == 1 || e.Strays == 1 || e.Left == 1 || c[2] == 2 || e.Residue.Found == 1 ||
 			c[12] > 0 && (c[12] < len(doubts) || f.After != nil)
 		var want MediaClass
 		switch {
@@ -217,14 +232,23 @@ func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
 	}
 	fates = append(fates, nil)
 	attempts := []Attempt{NotTried, Shut, KeyLeft, Opened, "nonsense"}
+	kinds := []Kind{InPlace, Somewhere, "nonsense"} // all of them: above
 	turns := []Answer{NotKnown, Yes, No}
-	sizes := []int{len(fates), 4 /* expected */, 2 /* elsewhere */, 2 /* missing */, 2 /* changed */, 2, /* unrecorded */
-		2 /* sessions */, len(attempts), len(turns), 2 /* virtual */, 2 /* snapshots */, 2 /* residue */, len(allKinds), 3 /* strays, left */}
+	const (
+		byProof = iota + 1
+		byRecord
+		inVain
+		onceMore // by a record, and its file was still there
+		begun
+	)
+	sizes := []int{len(fates), 6 /* other jobs */, 4 /* expected */, 2 /* elsewhere */, 2 /* missing */, 2 /* changed */, 2, /* unrecorded */
+		2 /* sessions */, len(attempts), len(turns), 2 /* virtual */, 2 /* snapshots */, 2 /* residue */, len(kinds), 3 /* strays, left */}
 	each(t, sizes, func(c []int) (string, bool) {
-		fate := fates[c[0]]
+		fate, other := fates[c[0]], c[1]
+		c = c[1:]
 		e := Evidence{
-			Stage:    Unlinked,
-			Keystore: Place{Kind: allKinds[c[12]], Rotating: turns[c[8]]},
+			Stage: Unlinked, Taken: other == begun,
+			Keystore: Place{Kind: kinds[c[12]], Rotating: turns[c[8]]},
 			KeyFacts: KeyFacts{Expected: c[1], Elsewhere: c[2], Missing: c[3], Changed: c[4], Unrecorded: c[5], Sessions: c[6], Attempt: attempts[c[7]]},
 			Residue:  ResidueFacts{Keys: c[11]},
 		}
@@ -239,6 +263,17 @@ func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
 		}
 		if c[10] == 1 {
 			e.Keystore.Snapshots = []string{".snapshot"}
+		}
+		others := 0
+		switch other {
+		case byProof:
+			e.KeyFacts.Proved, others = 1, 1
+		case byRecord:
+			e.KeyFacts.Recorded, others = 1, 1
+		case inVain:
+			e.KeyFacts.Unproved, others = 1, 1
+		case onceMore:
+			e.KeyFacts.Recorded, e.KeyFacts.Again, others = 1, 1, 1
 		}
 		failed, unproved := 0, 0
 		for _, k := range fate {
@@ -258,10 +293,11 @@ func TestClassifyOfKeysNeverClaimsMoreThanWasShown(t *testing.T) {
 			e.Keys = append(e.Keys, f)
 		}
 
-		none := len(fate) == failed || attempts[c[7]] == Opened
+		// What held no key when it was overwritten is no key that was destroyed.
+		none := len(fate)-failed-c[4]-e.KeyFacts.Again+others <= 0 || attempts[c[7]] == Opened
 		spinning := turns[c[8]] == Yes || turns[c[8]] == NotKnown && c[9] == 1
-		complete := failed == 0 && unproved == 0 && c[1] > 0 && c[2]+c[3]+c[4]+c[6]+c[11]+c[13] == 0 &&
-			len(fate) == c[1]-c[2]-c[3]+c[5] && attempts[c[7]] == Shut && spinning && c[10] == 0 && allKinds[c[12]] == InPlace
+		complete := (other == 0 || other == byProof || other == begun) && failed == 0 && unproved == 0 && c[1] > 0 && c[2]+c[3]+c[4]+c[6]+c[11]+c[13] == 0 &&
+			len(fate) == c[1]-c[2]-c[3]-others+c[5] && attempts[c[7]] == Shut && (len(fate) == 0 || spinning && c[10] == 0 && kinds[c[12]] == InPlace)
 		want := KeyPartial
 		switch {
 		case none:

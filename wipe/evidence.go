@@ -24,6 +24,11 @@ type Evidence struct {
 	Keys     []FileEvidence `json:"keys"`  // key files that were at hand
 	Files    []FileEvidence `json:"files"` // the image's files
 
+	// Taken and TakenVerified are as in Target.
+	Taken         bool    `json:"taken,omitempty"`
+	TakenVerified bool    `json:"taken_verified,omitempty"`
+	Others        []Place `json:"others,omitempty"` // other keystores in which copies were destroyed
+
 	Missing int   `json:"missing"` // files that should have been there
 	Lost    int64 `json:"lost"`    // bytes that the files were shorter than at the seal
 	Strays  int   `json:"strays"`  // files that salvor did not write, left alone
@@ -44,6 +49,7 @@ func (j *Job) Evidence() Evidence {
 		KeyFacts: j.KeyFacts, Keys: evidenceOf(j.Keys), Files: evidenceOf(j.Files),
 		Missing: j.Missing, Lost: j.Lost, Strays: len(j.StrayNames), Residue: j.Residue,
 		Left: j.Left, KeysLeft: j.KeysLeft,
+		Taken: j.Taken, TakenVerified: j.TakenVerified, Others: slices.Clone(j.Others),
 		DirsRemoved: slices.Clone(j.DirsRemoved),
 	}
 	e.KeyFacts.Strays = len(j.StrayKeys)
@@ -60,7 +66,7 @@ func evidenceOf(files []FileJob) []FileEvidence {
 
 func (f *FileJob) evidence() FileEvidence {
 	return FileEvidence{
-		Name: f.Name, Bytes: f.Alloc, Before: f.Map, After: f.After, Facts: f.Facts,
+		Name: f.Name, SHA256: f.SHA256, Bytes: f.Alloc, Before: f.Map, After: f.After, Facts: f.Facts,
 		Change: f.Change, Restored: f.Restored, Removed: f.Removed, Bad: slices.Clone(f.Bad),
 	}
 }
@@ -106,12 +112,13 @@ func Total(files []FileEvidence) Facts {
 
 // FileEvidence is what was seen of one file.
 type FileEvidence struct {
-	Name   string `json:"name"`
-	Bytes  int64  `json:"bytes"` // the whole allocation
-	Before Map    `json:"before"`
-	After  *Map   `json:"after,omitempty"`
-	Facts  Facts  `json:"facts"`
-	Change Change `json:"change,omitempty"`
+	Name   string  `json:"name"`
+	SHA256 *Digest `json:"sha256,omitempty"` // of a key file, before anything was written
+	Bytes  int64   `json:"bytes"`            // the whole allocation
+	Before Map     `json:"before"`
+	After  *Map    `json:"after,omitempty"`
+	Facts  Facts   `json:"facts"`
+	Change Change  `json:"change,omitempty"`
 	// Restored: it held something else again after it was read back, and was
 	// overwritten once more. So somebody has a copy.
 	Restored bool   `json:"restored,omitempty"`
@@ -159,6 +166,13 @@ type KeyFacts struct {
 	Changed    int `json:"changed,omitempty"`    // of these, there with another content
 	Unrecorded int `json:"unrecorded,omitempty"` // found beside them, and destroyed as well
 	Sessions   int `json:"sessions,omitempty"`   // sessions that the segments name and no recorded copy belongs to
+
+	// Copies that another job has destroyed, see KeyEnd; they are neither Elsewhere nor
+	// Missing nor Changed.
+	Proved   int `json:"proved,omitempty"`
+	Recorded int `json:"recorded,omitempty"`
+	Unproved int `json:"unproved,omitempty"`
+	Again    int `json:"again,omitempty"` // of these, still there without a key in them, and overwritten once more
 
 	// Strays are files beside them that are not the job's, seen at any time since
 	// the plan and left alone. Each may be a key.
@@ -227,6 +241,7 @@ type Map struct {
 	Holes   bool `json:"holes,omitempty"`   // parts without blocks: some may have been given back
 	Journal bool `json:"journal,omitempty"` // content goes through the file system's journal
 	Late    bool `json:"late,omitempty"`    // the inode is younger than its content: an earlier copy existed
+	Undated bool `json:"undated,omitempty"` // it was overwritten already, and nothing tells whether it was Late
 }
 
 // Same reports whether two maps name the same places.

@@ -52,11 +52,18 @@ type Job struct {
 	StrayKeys []string `json:"stray_keys,omitempty"`
 	// NoImage: there was no image when the erase was planned, and the caller said
 	// that it is to be ended all the same (Target.AcceptMissingImage).
-	NoImage  bool  `json:"no_image,omitempty"`
-	Missing  int   `json:"missing,omitempty"`   // segments that should be there and are not
-	Left     int   `json:"left,omitempty"`      // entries of the image's directory after the removal
-	KeysLeft int   `json:"keys_left,omitempty"` // entries of the directory of the keys after the removal
-	Lost     int64 `json:"lost,omitempty"`      // bytes that the files are shorter than at the seal
+	NoImage bool `json:"no_image,omitempty"`
+	// KeysOnly, Taken, TakenVerified and Others are as in Target.
+	KeysOnly      bool    `json:"keys_only,omitempty"`
+	Taken         bool    `json:"taken,omitempty"`
+	TakenVerified bool    `json:"taken_verified,omitempty"`
+	Others        []Place `json:"others,omitempty"`
+	// OwnGone are the copies in this keystore that another job has destroyed.
+	OwnGone  []KeyEnd `json:"own_gone,omitempty"`
+	Missing  int      `json:"missing,omitempty"`   // segments that should be there and are not
+	Left     int      `json:"left,omitempty"`      // entries of the image's directory after the removal
+	KeysLeft int      `json:"keys_left,omitempty"` // entries of the directory of the keys after the removal
+	Lost     int64    `json:"lost,omitempty"`      // bytes that the files are shorter than at the seal
 
 	Markers []Marker     `json:"markers,omitempty"` // samples of the old content, for Options.Residue
 	Residue ResidueFacts `json:"residue,omitzero"`
@@ -105,6 +112,7 @@ type FileJob struct {
 
 	// What this run knows: the name under which the last listing found it, "" for
 	// none; its time of change then; and whether this run read it back.
+	blank   bool // a key file that holds no key
 	at      string
 	changed int64
 	tried   bool

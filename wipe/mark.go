@@ -29,6 +29,9 @@ func ours(name string) bool {
 	return name == superblockName || name == sealName || segmentName.MatchString(name)
 }
 
+// erasedFile is a name that a removal gives, see erasedName.
+var erasedFile = regexp.MustCompile(`^erased-[0-9]{8,}(-[0-9])?$`)
+
 func segmentNumber(name string) (int, bool) {
 	if !segmentName.MatchString(name) {
 		return 0, false

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,7 +35,10 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 	if err := t.valid(); err != nil {
 		return nil, err
 	}
-	j := &Job{Version: jobVersion, Stage: Planned, UUID: hex.EncodeToString(t.UUID[:])}
+	j := &Job{
+		Version: jobVersion, Stage: Planned, UUID: hex.EncodeToString(t.UUID[:]),
+		KeysOnly: t.KeysOnly, Taken: t.Taken, TakenVerified: t.Taken && t.TakenVerified, Others: t.Others,
+	}
 	var id [16]byte
 	if _, err := io.ReadFull(rand, id[:]); err != nil {
 		return nil, fmt.Errorf("name the job: %w", err)
@@ -49,9 +53,13 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 		return nil, err
 	}
 	d, err := openDir(t.Vault, t.Dir)
+	if t.KeysOnly {
+		d.close()
+		d, err = nil, fs.ErrNotExist
+	}
 	gone := errors.Is(err, fs.ErrNotExist)
 	switch {
-	case gone && !t.AcceptMissingImage:
+	case gone && !t.mayBeGone():
 		return nil, fmt.Errorf("%s: %w", t.Dir, ErrMissing)
 	case gone:
 		// The storage is still worth telling.
@@ -100,7 +108,7 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 		return nil, err
 	}
 
-	if !seen.identified && matched == 0 {
+	if !seen.identified && matched == 0 && !t.Taken {
 		if err := j.unmarked(t); err != nil {
 			return nil, err
 		}
@@ -210,7 +218,7 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site, names []
 		if err := ctx.Err(); err != nil {
 			return seen, err
 		}
-		if !ours(name) {
+		if !ours(name) && !t.leftover(name) {
 			j.StrayNames = append(j.StrayNames, name)
 			continue
 		}
@@ -229,6 +237,9 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site, names []
 				}
 			}
 		}
+		if t.Taken && m == nil && name != superblockName && name != sealName {
+			f.Map.Undated = t.undated(f.Birth)
+		}
 		f.Lane = uint64(len(j.Files)) + 1
 		j.Files = append(j.Files, f)
 		if name != sealName {
@@ -239,8 +250,11 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site, names []
 			segments++
 		}
 	}
-	if len(j.Files) == 0 && !t.AcceptMissingImage {
+	if len(j.Files) == 0 && !t.mayBeGone() {
 		return seen, fmt.Errorf("%s is empty: %w", t.Dir, ErrMissing)
+	}
+	if t.KeysOnly {
+		return seen, nil
 	}
 	j.Lost = max(0, t.Stored-stored)
 	j.Missing = max(highest+1, t.Segments) - segments
@@ -347,7 +361,7 @@ func (j *Job) planKeys(ctx context.Context, t Target, d *dir, s *site) error {
 			return err
 		}
 		recorded := slices.ContainsFunc(t.ExpectedKeys, func(k KeyCopy) bool { return k.File == name && t.here(k) })
-		if !keyName.MatchString(name) && !recorded {
+		if !keyName.MatchString(name) && !recorded && !t.leftover(name) {
 			j.StrayKeys = append(j.StrayKeys, name)
 			continue
 		}
@@ -355,11 +369,12 @@ func (j *Job) planKeys(ctx context.Context, t Target, d *dir, s *site) error {
 		if err != nil {
 			return &FileError{name, err}
 		}
-		sum, _, err := sumKey(d, name)
+		sum, content, err := sumKey(d, name)
 		if err != nil {
 			return &FileError{name, err}
 		}
 		f.SHA256 = &sum
+		f.blank = !looksLikeKey(content)
 		f.Lane = firstKeyLane + uint64(len(j.Keys))
 		j.Keys = append(j.Keys, f)
 	}
@@ -386,6 +401,20 @@ func sumKey(d *dir, name string) (Digest, []byte, error) {
 	return sha256.Sum256(b), b, nil
 }
 
+// leftover: the name is one that the removal of another job has given.
+func (t *Target) leftover(name string) bool { return t.Taken && erasedFile.MatchString(name) }
+
+// mayBeGone: that there is no image is no reason to refuse.
+func (t *Target) mayBeGone() bool {
+	return t.AcceptMissingImage || t.KeysOnly || t.TakenVerified && t.Taken
+}
+
+// undated: a file that another job has overwritten does not say any more when its
+// content was written. One that was made before that is what the imaging wrote.
+func (t *Target) undated(birth int64) bool {
+	return birth == 0 || t.Written.IsZero() || time.Unix(0, birth).After(t.Written.Add(lateAfter))
+}
+
 func (t *Target) here(k KeyCopy) bool { return k.Keystore == "" || k.Keystore == t.KeystoreName }
 
 // account compares the key files that are there with those the ledger recorded. It
@@ -393,8 +422,8 @@ func (t *Target) here(k KeyCopy) bool { return k.Keystore == "" || k.Keystore ==
 func (j *Job) account(t Target, sessions map[[16]byte]mark) (matched int, err error) {
 	k := &j.KeyFacts
 	recorded := make(map[string][]Digest) // by file; a file wrapped anew has several
+	gone := make(map[string]KeyEnd)
 	var here []string
-	elsewhere := make(map[[2]string]bool)
 	unknown := 0
 	needed := make(map[string]mark)
 	for _, c := range t.ExpectedKeys {
@@ -409,46 +438,100 @@ func (j *Job) account(t Target, sessions map[[16]byte]mark) (matched int, err er
 			delete(sessions, c.Session)
 		}
 		if !t.here(c) {
-			elsewhere[[2]string{c.Keystore, c.File}] = true
 			continue
 		}
 		if recorded[c.File] == nil {
 			here = append(here, c.File)
 		}
 		recorded[c.File] = append(recorded[c.File], c.SHA256)
+		if c.End != KeyThere {
+			gone[c.File] = c.End
+		}
 	}
 	slices.SortFunc(here, cmp.Compare[string])
-	k.Elsewhere = len(elsewhere)
-	k.Expected = len(here) + k.Elsewhere
 	k.Sessions = max(0, len(sessions)-unknown)
 
-	there := make(map[string]bool)
+	there := make(map[string]bool) // with what was recorded, or something in its place
 	for i := range j.Keys {
 		f := &j.Keys[i]
-		there[f.Name] = true
 		sums, known := recorded[f.Name]
 		// A key file is made before the first segment that needs it.
 		if m, ok := needed[f.Name]; ok && m.late(f.Birth) {
 			f.Map.Late = true
 		}
 		switch {
+		case !known && f.blank && t.Taken: // what the other job left of one
+			k.Again++
 		case !known:
 			k.Unrecorded++
 		case slices.Contains(sums, *f.SHA256):
 			matched++
-		case !t.AcceptChangedKeys:
-			return 0, &FileError{f.Name, fmt.Errorf("it is not the key file that was recorded: %w", ErrForeign)}
-		default:
+			there[f.Name] = true
+		case f.blank && gone[f.Name] != KeyThere:
+			k.Again++
+		case f.blank && t.Taken, t.AcceptChangedKeys:
 			k.Changed++
+			there[f.Name] = true
+		default:
+			return 0, &FileError{f.Name, fmt.Errorf("it is not the key file that was recorded: %w", ErrForeign)}
 		}
 	}
 	for _, name := range here {
-		if !there[name] {
+		switch {
+		case there[name]:
+		case gone[name] != KeyThere:
+			j.OwnGone = append(j.OwnGone, gone[name])
+		default:
 			k.Missing++
 		}
 	}
-	if len(here) > 0 && k.Missing == len(here) && !t.AcceptMissingKeys {
+	j.recount(t, len(here))
+	if len(here) > 0 && k.Missing == len(here) && !t.AcceptMissingKeys && !t.Taken {
 		return 0, fmt.Errorf("none of %d is in %s: %w", len(here), t.KeyDir, ErrKeysMissing)
 	}
 	return matched, nil
 }
+
+// recount accounts for the copies in other keystores, of which the record can say more
+// than when the erase was planned, and adds those of this one that another job has
+// destroyed.
+func (j *Job) recount(t Target, here int) {
+	k := &j.KeyFacts
+	k.Elsewhere, k.Proved, k.Recorded, k.Unproved = 0, 0, 0, 0
+	elsewhere := make(map[[2]string]KeyEnd)
+	for _, c := range t.ExpectedKeys {
+		if !t.here(c) {
+			elsewhere[[2]string{c.Keystore, c.File}] = c.End
+		}
+	}
+	count := func(g KeyEnd) {
+		switch g {
+		case EndProved:
+			k.Proved++
+		case EndRecorded:
+			k.Recorded++
+		case EndUnproved:
+			k.Unproved++
+		default:
+			k.Elsewhere++
+		}
+	}
+	for _, g := range elsewhere {
+		count(g)
+	}
+	for _, g := range j.OwnGone {
+		count(g)
+	}
+	k.Expected = here + len(elsewhere)
+	j.Others = t.Others
+}
+
+// keysHere is how many key files the ledger has recorded in this keystore.
+func (j *Job) keysHere() int {
+	k := j.KeyFacts
+	return k.Expected - k.Elsewhere - k.Proved - k.Recorded - k.Unproved + len(j.OwnGone)
+}
+
+// Recount accounts once more for the copies in other keystores, by what the record says
+// of them now. Nothing else of a job changes by it.
+func (j *Job) Recount(t Target) { j.recount(t, j.keysHere()) }

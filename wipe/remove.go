@@ -155,7 +155,8 @@ func (r *run) removeDirs() error {
 		{"keys", r.t.Keystore, r.t.KeyDir},
 		{"keys of the case", r.t.Keystore, r.keysOfCase()},
 	} {
-		if d.name == "" || d.name == "." {
+		ofImage := d.what == "image" || d.what == "case"
+		if d.name == "" || d.name == "." || ofImage && r.job.KeysOnly {
 			continue
 		}
 		gone, err := r.removeDir(d.root, d.name)

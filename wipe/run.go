@@ -26,6 +26,10 @@ type Options struct {
 	// attempt could not be made. Nil leaves it to the look for key files that
 	// every run takes.
 	TryOpen func(ctx context.Context) (opened bool, err error)
+	// Reached is told when a stage from KEY_DONE on is durable, once the keys are
+	// destroyed and once before the first file is removed; and again by every run that
+	// resumes behind that. An error ends the run; the stage stays reached.
+	Reached func(context.Context, Evidence) error
 	// Progress is told how far the run has come; it must return soon.
 	Progress func(Progress)
 	// Residue looks on the whole block device for samples of the old content.
@@ -105,6 +109,12 @@ func (r *run) walk(ctx context.Context) error {
 		}
 	}
 	resumed := r.job.Stage == Verified
+	r.job.Recount(r.t)
+	if r.job.Stage != Planned {
+		if err := r.reached(ctx); err != nil {
+			return err
+		}
+	}
 
 	if r.job.Stage == Planned {
 		if err := r.beginKeys(ctx); err != nil {
@@ -114,6 +124,9 @@ func (r *run) walk(ctx context.Context) error {
 			return err
 		}
 		if err := r.advance(ctx, KeyDone); err != nil {
+			return err
+		}
+		if err := r.reached(ctx); err != nil {
 			return err
 		}
 	}
@@ -146,6 +159,9 @@ func (r *run) walk(ctx context.Context) error {
 			return err
 		}
 		if err := r.advance(ctx, Verified); err != nil {
+			return err
+		}
+		if err := r.reached(ctx); err != nil {
 			return err
 		}
 	}
@@ -204,8 +220,11 @@ func (r *run) arrive() error {
 		return fmt.Errorf("another keystore is in the place of the one planned for: %w", ErrAbsent)
 	}
 
-	r.dir, err = openDir(r.t.Vault, r.t.Dir)
+	if !r.job.KeysOnly {
+		r.dir, err = openDir(r.t.Vault, r.t.Dir)
+	}
 	switch {
+	case r.job.KeysOnly:
 	case errors.Is(err, fs.ErrNotExist) && r.job.Stage == Verified:
 		r.dir = nil // an earlier run removed it
 	case errors.Is(err, fs.ErrNotExist) && (r.job.NoImage || r.t.AcceptMissingImage && !r.job.Untouched()):
@@ -283,6 +302,17 @@ func (r *run) advance(ctx context.Context, to Stage) error {
 	if err := r.save(ctx); err != nil {
 		r.job.Stage = from
 		return err
+	}
+	return nil
+}
+
+// reached tells the caller what is shown so far.
+func (r *run) reached(ctx context.Context) error {
+	if r.o.Reached == nil {
+		return nil
+	}
+	if err := r.o.Reached(ctx, r.job.Evidence()); err != nil {
+		return fmt.Errorf("record what is proved: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Target is the image to erase, and what the ledger knows about it.
@@ -23,6 +24,27 @@ type Target struct {
 	Segments     int      // how many segments the seal counted; 0 when not known
 
 	Stored int64 // bytes of superblock and segments at the seal; 0 when not known
+
+	// Written is when the image's content was written last, as the ledger says; zero
+	// when it does not. It dates files that do not date themselves any more.
+	Written time.Time
+
+	// Taken: a job whose journal is lost, or lies with another station, had begun to
+	// destroy this image. What it has overwritten carries no mark, and is told by the
+	// names in the image's own directory; key files that are gone, or hold no key, are
+	// accepted. What looks like a key and was not recorded, and what carries another
+	// image's mark, is still refused.
+	Taken bool
+	// TakenVerified: that job had recorded that everything was overwritten and read
+	// back, so that it may have removed some or all of it.
+	TakenVerified bool
+
+	// KeysOnly: the keystore is another than the image's own, and only the key files in
+	// it are to go. Nothing is claimed of the image.
+	KeysOnly bool
+	// Others are the places of other keystores in which jobs of this station have
+	// destroyed copies: a class speaks of them too.
+	Others []Place
 
 	// AcceptChangedKeys destroys key files that are not what the ledger recorded.
 	// Without it such a file is refused, since it may be another image's key.
@@ -44,7 +66,19 @@ type KeyCopy struct {
 	File     string   // name in the image's key directory, "0001.age"
 	SHA256   [32]byte // of the file when it was made
 	Session  [16]byte // session whose secret it wraps; zero when not known
+	End      KeyEnd   // what another job has shown of it
 }
+
+// KeyEnd is what is known of the end of a key copy that another job has destroyed.
+type KeyEnd string
+
+// What another job has shown.
+const (
+	KeyThere    KeyEnd = ""         // nothing
+	EndProved   KeyEnd = "proved"   // a job of this station, and its journal shows that in full
+	EndRecorded KeyEnd = "recorded" // a job whose journal is not at hand, by its signed record
+	EndUnproved KeyEnd = "unproved" // overwritten, on storage where that proves nothing
+)
 
 // Sentinel errors. Every refusal before the first key is destroyed leaves
 // everything as it was.
