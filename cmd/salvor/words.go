@@ -187,6 +187,8 @@ const (
 	stateErased     = "erased"
 	stateEmpty      = "no image yet"
 	stateErasing    = "erasing"
+	stateReturned   = "erased, and back"
+	stateKeysLeft   = "erased, a key left"
 	stateReading    = "reading"
 	stateFailed     = "imaging failed"
 	stateDue        = "due"
@@ -229,6 +231,10 @@ func (s *station) state(c custody.Case, shop custody.Shop) string {
 	}
 	for _, i := range c.Images {
 		switch {
+		case i.Returned():
+			return stateReturned
+		case !i.Left() && i.Remains():
+			return stateKeysLeft
 		case !i.Left():
 		case i.State == custody.ImageIsErasing:
 			return stateErasing
@@ -282,7 +288,7 @@ func (s *station) inState(c custody.Case, r caseRow, want string) bool {
 	case "unvalidated":
 		return r.State == stateWaits
 	case "erasing":
-		return r.State == stateErasing
+		return r.State == stateErasing || r.State == stateKeysLeft || r.State == stateReturned
 	case "erased":
 		return r.State == stateErased
 	case "closed":
