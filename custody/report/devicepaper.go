@@ -36,7 +36,11 @@ func (p DeviceAttestPaper) write(s *page) {
 func (p DeviceAttestPaper) plainWords(s *page) {
 	a := p.Attest
 	s.heading(s.say("attest.plain"))
-	s.para(s.say("device.what", "shop", p.Shop.Name, "media", s.sentence(a.Device.Media), "model", joinPlain(a.Device.Vendor, a.Device.Model), "date", s.day(a.Ended)))
+	device := s.sentence(a.Device.Media)
+	if model := joinPlain(a.Device.Vendor, a.Device.Model); model != "" {
+		device += ", " + model
+	}
+	s.para(s.say("device.what", "shop", p.Shop.Name, "device", device, "date", s.day(a.Ended)))
 	s.heading(s.say("attest.proved"))
 	beside := ""
 	if a.Virtual {

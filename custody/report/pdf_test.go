@@ -374,6 +374,9 @@ func TestHTMLRunsNothingAndLoadsNothing(t *testing.T) {
 				t.Errorf("holds %q", never)
 			}
 		}
+		if !strings.Contains(page, `content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"`) {
+			t.Error("nothing forbids what does not belong there")
+		}
 	})
 	p := custodyPaper(custody.English)
 	p.Customer = report.Said(`<script>alert(1)</script>"'&`)

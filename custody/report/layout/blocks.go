@@ -7,12 +7,32 @@ func (p *pages) headingHeight(h Heading) float64 {
 	return p.height(h.Text, p.width) + 1.8
 }
 
+// How much of a block stands together on one page.
+const (
+	wholeLines  = 8    // lines of a paragraph or row; longer ones are broken in the middle
+	wholeFields = 45.0 // height of values below each other
+	lastItems   = 4    // of a list, on the page of what has to stand below it
+	lastRows    = 3    // of a table
+)
+
+// tailHeight is what has to stand below the end of a block on the same page: a box to
+// sign in is never alone on a page.
+func (p *pages) tailHeight(rest []Block) float64 {
+	if len(rest) > 0 {
+		if _, ok := rest[0].(Signatures); ok {
+			return signatureHeight + 4
+		}
+	}
+	return 0
+}
+
 // firstHeight is how much of what follows a heading has to stand below it on the same
 // page: enough to see what it is about.
 func (p *pages) firstHeight(rest []Block) float64 {
 	if len(rest) == 0 {
 		return 0
 	}
+	tail := p.tailHeight(rest[1:])
 	switch b := rest[0].(type) {
 	case Signatures:
 		return signatureHeight + 3
@@ -20,9 +40,24 @@ func (p *pages) firstHeight(rest []Block) float64 {
 		return p.mapHeight(b)
 	case Para:
 		p.use(faceOf(b), sizeBody)
-		return min(p.height(b.Text, p.width), 3*p.line()) + p.firstHeight(rest[1:])/2
+		return p.startHeight(p.height(b.Text, p.width)) + max(tail, p.firstHeight(rest[1:])/2)
+	case Fields:
+		return p.fieldsStart(p.fieldHeights(b), tail)
+	case List:
+		return p.listStart(p.itemHeights(b), tail)
+	case Table:
+		return p.tableStart(b, tail)
 	}
 	return 12
+}
+
+// startHeight is how much of a text of that height in the letters in use has to fit
+// where it begins: all of it unless it is long.
+func (p *pages) startHeight(height float64) float64 {
+	if height > wholeLines*p.line()+0.01 {
+		return 2 * p.line()
+	}
+	return height
 }
 
 func (p *pages) heading(h Heading) {
@@ -39,25 +74,71 @@ func faceOf(b Para) face {
 	return sans
 }
 
-// running prints a paragraph line by line: it may go over to the next page.
+// running prints a paragraph. A long one may go over to the next page.
 func (p *pages) running(b Para) {
 	p.use(faceOf(b), sizeBody)
 	x := p.left
 	if b.Inset {
 		x += 4
 	}
-	for _, l := range p.lines(b.Text, p.width-(x-p.left)) {
+	p.lineByLine(x, p.width-(x-p.left), b.Text)
+	p.y += 0.8
+}
+
+// lineByLine prints a text from x. A short one stands whole on a page; of a long one
+// no line stands alone.
+func (p *pages) lineByLine(x, width float64, text string) {
+	lines := p.lines(text, width)
+	start := p.startHeight(float64(len(lines)) * p.line())
+	if len(lines) <= wholeLines {
+		start += p.after
+	}
+	p.need(start)
+	for i, l := range lines {
+		if i > 0 {
+			p.part(middle)
+		}
+		if i == len(lines)-2 {
+			p.need(2*p.line() + p.after)
+		}
 		p.need(p.line())
 		p.at(x, p.y, l)
 		p.y += p.line()
 	}
-	p.y += 0.8
+}
+
+// itemHeights are how high the sentences of a list are.
+func (p *pages) itemHeights(items List) []float64 {
+	p.use(sans, sizeBody)
+	var all []float64
+	for _, item := range items {
+		all = append(all, p.height(item, p.width-4))
+	}
+	return all
+}
+
+// listStart is how much of a list has to fit where it begins.
+func (p *pages) listStart(heights []float64, tail float64) float64 {
+	p.use(sans, sizeBody)
+	if total := sum(heights); tail > 0 && len(heights) <= lastItems && total < wholeFields {
+		return total + tail
+	}
+	return p.startHeight(heights[0])
 }
 
 func (p *pages) list(items List) {
-	p.use(sans, sizeBody)
-	for _, item := range items {
+	heights := p.itemHeights(items)
+	for n, item := range items {
+		p.part(n)
+		p.use(sans, sizeBody)
+		if n == max(0, len(items)-lastItems) {
+			p.need(p.listStart(heights[n:], p.after))
+		}
+		p.need(p.startHeight(heights[n]))
 		for i, l := range p.lines(item, p.width-4) {
+			if i > 0 {
+				p.part(middle)
+			}
 			p.need(p.line())
 			if i == 0 {
 				p.at(p.left+0.8, p.y, "–")
@@ -72,28 +153,69 @@ func (p *pages) list(items List) {
 // labelShare is how much of the width labels have.
 const labelShare = 0.31
 
-func (p *pages) fields(fields Fields) {
+// fieldLines breaks a field into the lines of its label and of its value.
+func (p *pages) fieldLines(f Field) (label, value []string) {
 	labels := p.width * labelShare
-	values := p.width - labels - 2
+	p.use(sans, sizeBody)
+	label = p.lines(f.Label+p.colon(), labels)
+	if f.Code {
+		p.use(mono, sizeTable)
+	}
+	return label, p.lines(f.Value, p.width-labels-2)
+}
+
+// fieldHeights are how high fields are.
+func (p *pages) fieldHeights(fields Fields) []float64 {
+	var all []float64
 	for _, f := range fields {
+		label, value := p.fieldLines(f)
 		p.use(sans, sizeBody)
-		left := p.lines(f.Label+p.colon(), labels)
-		if f.Code {
-			p.use(mono, sizeTable)
+		all = append(all, float64(max(len(label), len(value)))*p.line())
+	}
+	return all
+}
+
+// fieldsStart is how much of fields has to fit where they begin: all of a few, two of
+// many.
+func (p *pages) fieldsStart(heights []float64, tail float64) float64 {
+	p.use(sans, sizeBody)
+	if total := sum(heights); total <= wholeFields {
+		return total + tail
+	}
+	start := 0.0
+	for _, h := range heights[:min(2, len(heights))] {
+		start += p.startHeight(h)
+	}
+	return start
+}
+
+func (p *pages) fields(fields Fields) {
+	heights := p.fieldHeights(fields)
+	p.part(0)
+	p.need(p.fieldsStart(heights, p.after))
+	for n, f := range fields {
+		p.part(n)
+		label, value := p.fieldLines(f)
+		p.use(sans, sizeBody)
+		line := p.line()
+		if n == len(fields)-2 { // the last one is not alone
+			p.need(p.startHeight(heights[n]) + p.startHeight(heights[n+1]) + p.after)
 		}
-		right := p.lines(f.Value, values)
-		for i := range max(len(left), len(right)) {
-			p.use(sans, sizeBody)
-			line := p.line()
+		p.need(p.startHeight(heights[n]))
+		for i := range max(len(label), len(value)) {
+			if i > 0 {
+				p.part(middle)
+			}
 			p.need(line)
-			if i < len(left) {
-				p.at(p.left, p.y, left[i])
+			p.use(sans, sizeBody)
+			if i < len(label) {
+				p.at(p.left, p.y, label[i])
 			}
 			if f.Code {
 				p.use(mono, sizeTable)
 			}
-			if i < len(right) {
-				p.at(p.left+labels+2, p.y, right[i])
+			if i < len(value) {
+				p.at(p.left+p.width*labelShare+2, p.y, value[i])
 			}
 			p.y += line
 		}
@@ -106,22 +228,76 @@ func (p *pages) colon() string { return p.doc.Foot.Colon }
 // gap is the room between two columns of a table.
 const gap = 2.0
 
+// A grid is a table with its letters and the widths of its columns.
+type grid struct {
+	Table
+	size   float64 // points
+	widths []float64
+}
+
+func (p *pages) grid(t Table) grid {
+	g := grid{t, sizeTable, nil}
+	if t.Dense {
+		g.size = sizeDense
+	}
+	g.widths = p.columnWidths(t, g.size)
+	return g
+}
+
+// tallest is the height of a row from which on it is not kept whole.
+const tallest = bodyBottom - pageTop - 20
+
+// tableStart is how much of a table has to fit where it begins: its head and a row, or
+// all of a small one that has something to stand above.
+func (p *pages) tableStart(t Table, tail float64) float64 {
+	g := p.grid(t)
+	_, height := p.titles(g)
+	rows := 1
+	if tail > 0 && len(t.Rows) <= lastRows {
+		rows = len(t.Rows)
+		height += tail
+	}
+	for _, row := range t.Rows[:rows] {
+		_, h := p.row(g, row)
+		if h >= tallest {
+			h = 8
+		}
+		height += h + 0.5
+	}
+	return height
+}
+
 // table prints a table. Its head is repeated on every page; a row is kept whole unless
 // it is longer than a page.
 func (p *pages) table(t Table) {
-	size := sizeTable
-	if t.Dense {
-		size = sizeDense
-	}
-	widths := p.columnWidths(t, size)
-	p.tableHead(t, widths, size)
+	g := p.grid(t)
+	var cells [][][]string
+	var heights []float64
 	for _, row := range t.Rows {
-		cells, height := p.row(t, row, widths, size)
-		if p.y+height > bodyBottom && height < bodyBottom-pageTop-20 {
-			p.need(height)
-			p.tableHead(t, widths, size)
+		c, h := p.row(g, row)
+		cells, heights = append(cells, c), append(heights, h)
+	}
+	p.part(0)
+	_, head := p.titles(g)
+	first := heights[0]
+	if first >= tallest {
+		first = 8
+	}
+	if len(heights) == 1 {
+		first += p.after
+	}
+	p.need(head + first)
+	p.tableHead(g)
+	for n := range t.Rows {
+		p.part(n)
+		want := heights[n]
+		if n == max(1, len(t.Rows)-lastRows) && p.after > 0 {
+			want = sum(heights[n:]) + 0.5*float64(len(heights)-n) + p.after
 		}
-		p.cells(t, cells, widths, size)
+		if want < tallest && n > 0 && p.need(want) {
+			p.tableHead(g)
+		}
+		p.cells(g, cells[n])
 		p.grey(p.left, p.y+0.25, p.left+p.width, p.y+0.25)
 		p.y += 0.5
 	}
@@ -137,64 +313,69 @@ func (p *pages) cellFace(c Column, size float64) {
 }
 
 // row breaks the cells of a row into lines and says how high it is.
-func (p *pages) row(t Table, row []string, widths []float64, size float64) (cells [][]string, height float64) {
-	for i, c := range t.Columns {
-		p.cellFace(c, size)
-		cells = append(cells, p.lines(row[i], widths[i]))
-		height = max(height, float64(len(cells[i]))*size*point*leading)
+func (p *pages) row(g grid, row []string) (cells [][]string, height float64) {
+	for i, c := range g.Columns {
+		p.cellFace(c, g.size)
+		cells = append(cells, p.lines(row[i], g.widths[i]))
+		height = max(height, float64(len(cells[i]))*g.size*point*leading)
 	}
 	return cells, height + 1
 }
 
 // cells prints a row line by line.
-func (p *pages) cells(t Table, cells [][]string, widths []float64, size float64) {
+func (p *pages) cells(g grid, cells [][]string) {
 	most := 0
 	for _, c := range cells {
 		most = max(most, len(c))
 	}
 	p.y += 0.25
 	for n := range most {
-		if p.need(size * point * leading) {
-			p.tableHead(t, widths, size)
+		if n > 0 {
+			p.part(middle)
+		}
+		if p.need(g.size * point * leading) {
+			p.tableHead(g)
 		}
 		x := p.left
-		for i, c := range t.Columns {
-			p.cellFace(c, size)
+		for i, c := range g.Columns {
+			p.cellFace(c, g.size)
 			if n < len(cells[i]) {
 				if c.Right {
-					p.right(x+widths[i], p.y, cells[i][n])
+					p.right(x+g.widths[i], p.y, cells[i][n])
 				} else {
 					p.at(x, p.y, cells[i][n])
 				}
 			}
-			x += widths[i] + gap
+			x += g.widths[i] + gap
 		}
-		p.y += size * point * leading
+		p.y += g.size * point * leading
 	}
 }
 
-func (p *pages) tableHead(t Table, widths []float64, size float64) {
-	p.use(bold, size-0.5)
-	var titles [][]string
-	most := 0
-	for i, c := range t.Columns {
-		titles = append(titles, p.lines(c.Title, widths[i]))
-		most = max(most, len(titles[i]))
+// titles breaks the titles of the columns into lines and says how high the head is.
+func (p *pages) titles(g grid) (titles [][]string, height float64) {
+	p.use(bold, g.size-0.5)
+	for i, c := range g.Columns {
+		titles = append(titles, p.lines(c.Title, g.widths[i]))
+		height = max(height, float64(len(titles[i]))*p.line())
 	}
-	height := float64(most)*p.line() + 1.2
-	p.need(height + 8)
-	p.use(bold, size-0.5)
+	return titles, height + 1.2
+}
+
+func (p *pages) tableHead(g grid) {
+	titles, height := p.titles(g)
+	bottom := p.y + height - 1.2
 	x := p.left
-	for i, c := range t.Columns {
+	for i, c := range g.Columns {
 		for n, l := range titles[i] {
-			y := p.y + float64(most-len(titles[i])+n)*p.line()
+			y := bottom - float64(len(titles[i])-n)*p.line()
 			if c.Right {
-				p.right(x+widths[i], y, l)
+				p.right(x+g.widths[i], y, l)
 			} else {
 				p.at(x, y, l)
 			}
 		}
-		x += widths[i] + gap
+		x += g.widths[i] + gap
 	}
 	p.y += height
 	p.hair(p.left, p.y-0.5, p.left+p.width, p.y-0.5)
@@ -253,9 +434,20 @@ func sum(all []float64) (total float64) {
 	return total
 }
 
-func (p *pages) choice(c Choice) {
+// choiceHeight is how high a question is.
+func (p *pages) choiceHeight(c Choice) float64 {
 	p.use(bold, sizeBody)
-	p.need(p.height(c.Question, p.width) + float64(len(c.Options))*p.line()*1.4)
+	h := p.height(c.Question, p.width) + 1.4
+	p.use(sans, sizeBody)
+	for _, o := range c.Options {
+		h += p.height(o, p.width-6.5) + 1
+	}
+	return h
+}
+
+func (p *pages) choice(c Choice) {
+	p.need(p.choiceHeight(c) + p.after)
+	p.use(bold, sizeBody)
 	p.y = p.para(p.left, p.y, p.width, c.Question) + 0.6
 	p.use(sans, sizeBody)
 	for _, o := range c.Options {
@@ -273,6 +465,7 @@ func (p *pages) signatures(all Signatures) {
 	p.y += 2
 	for row := range slices.Chunk(all, 3) {
 		p.need(signatureHeight + 2)
+		p.part(middle)
 		w := (p.width - 4*float64(len(row)-1)) / float64(len(row))
 		if len(row) == 1 {
 			w = p.width / 2
@@ -375,6 +568,7 @@ func (p *pages) mapPicture(m Map) {
 		}
 		if column == 0 {
 			p.need(cellHeight)
+			p.part(middle)
 		}
 		p.cell(c, p.left+float64(column)*w, p.y, w, cellHeight)
 	}

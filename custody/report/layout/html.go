@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,7 @@ dt,dd{margin:0}
 .list th{text-align:left;vertical-align:bottom;border-bottom:.15mm solid #000;padding:0 1mm .5mm 0}
 .list td{vertical-align:top;border-bottom:.1mm solid #999;padding:.1mm 1mm .25mm 0}
 .list tr{break-inside:avoid}
+.new{break-before:page}
 .list .right{text-align:right;padding-right:2mm}
 .question{break-inside:avoid}
 .question li{list-style:"☐ "}
@@ -64,7 +66,11 @@ const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 
 // HTML sets the document as one HTML file without a script and without anything to
 // load: its pictures are in it.
 func (d Document) HTML() ([]byte, error) {
-	w := &web{colon: d.Foot.Colon}
+	set, err := d.print("", "") // the pages are those of the PDF
+	if err != nil {
+		return nil, err
+	}
+	w := &web{colon: d.Foot.Colon, tops: set.tops}
 	w.b.WriteString("<!DOCTYPE html>\n")
 	w.f(`<html lang="%s"><head><meta charset="utf-8"><title>%s</title>`, d.Lang, d.Title)
 	w.b.WriteString(policy)
@@ -72,13 +78,15 @@ func (d Document) HTML() ([]byte, error) {
 	if err := w.sender(d); err != nil {
 		return nil, err
 	}
-	for _, b := range d.Blocks {
+	for i, b := range d.Blocks {
+		w.block = i
 		if err := w.set(b); err != nil {
 			return nil, err
 		}
 	}
-	for _, n := range d.Sender.Notes {
-		w.f("<p class=\"note\">%s</p>\n", n)
+	w.block = len(d.Blocks)
+	for i, n := range d.Sender.Notes {
+		w.f("<p class=\"%s\">%s</p>\n", w.class(i, "note"), n)
 	}
 	w.b.WriteString("</td></tr></tbody><tfoot><tr><td>\n")
 	if err := w.foot(d.Foot); err != nil {
@@ -92,6 +100,17 @@ func (d Document) HTML() ([]byte, error) {
 type web struct {
 	b     strings.Builder
 	colon string
+	tops  map[place]bool // what begins a page
+	block int
+}
+
+// class is the class of a row of the block that is being set, with what says that a page
+// begins there.
+func (w *web) class(row int, classes ...string) string {
+	if w.tops[place{w.block, row}] {
+		classes = append(classes, "new")
+	}
+	return strings.Join(slices.DeleteFunc(classes, func(c string) bool { return c == "" }), " ")
 }
 
 // f writes form with the texts in it escaped.
@@ -150,38 +169,41 @@ func (w *web) foot(f Foot) error {
 func (w *web) set(b Block) error {
 	switch b := b.(type) {
 	case Heading:
-		w.f("<h2>%s</h2>\n", b.Text)
+		w.f("<h2 class=\"%s\">%s</h2>\n", w.class(0), b.Text)
 	case Para:
-		class := ""
+		var class []string
 		if b.Strong {
-			class += " strong"
+			class = append(class, "strong")
 		}
 		if b.Inset {
-			class += " inset"
+			class = append(class, "inset")
 		}
-		w.f("<p class=\"%s\">%s</p>\n", strings.TrimSpace(class), b.Text)
+		w.f("<p class=\"%s\">%s</p>\n", w.class(0, class...), b.Text)
 	case Space:
 		w.b.WriteString("<div class=\"space\"></div>\n")
 	case Fields:
 		w.b.WriteString("<dl>")
-		for _, f := range b {
-			class := ""
+		for i, f := range b {
+			code := ""
 			if f.Code {
-				class = "code"
+				code = "code"
 			}
-			w.f(`<dt>%s%s</dt><dd class="%s">%s</dd>`, f.Label, w.colon, class, f.Value)
+			w.f(`<dt class="%s">%s%s</dt><dd class="%s">%s</dd>`, w.class(i), f.Label, w.colon, w.class(i, code), f.Value)
 		}
 		w.b.WriteString("</dl>\n")
 	case List:
-		w.items("", b)
+		w.items(b)
 	case Table:
 		w.table(b)
 	case Choice:
-		w.f("<div class=\"question\"><p class=\"strong\">%s</p>", b.Question)
-		w.items("", b.Options)
+		w.f("<div class=\"%s\"><p class=\"strong\">%s</p><ul>", w.class(0, "question"), b.Question)
+		for _, o := range b.Options {
+			w.f("<li>%s</li>", o)
+		}
+		w.b.WriteString("</ul>\n")
 		w.b.WriteString("</div>\n")
 	case Signatures:
-		w.b.WriteString(`<div class="signatures">`)
+		w.f(`<div class="%s">`, w.class(0, "signatures"))
 		for _, s := range b {
 			w.f(`<div><b>%s</b><br>%s`, s.Role, s.Name)
 			if s.Date != "" {
@@ -200,18 +222,18 @@ func (w *web) set(b Block) error {
 	return nil
 }
 
-func (w *web) items(class string, items []string) {
-	w.f(`<ul class="%s">`, class)
-	for _, item := range items {
-		w.f("<li>%s</li>", item)
+func (w *web) items(items []string) {
+	w.b.WriteString("<ul>")
+	for i, item := range items {
+		w.f(`<li class="%s">%s</li>`, w.class(i), item)
 	}
 	w.b.WriteString("</ul>\n")
 }
 
 func (w *web) table(t Table) {
-	class := "list"
+	dense := ""
 	if t.Dense {
-		class += " dense"
+		dense = "dense"
 	}
 	of := func(c Column) string {
 		switch {
@@ -222,13 +244,17 @@ func (w *web) table(t Table) {
 		}
 		return ""
 	}
-	w.f(`<table class="%s"><thead><tr>`, class)
+	w.f(`<table class="%s"><thead><tr>`, w.class(0, "list", dense))
 	for _, c := range t.Columns {
 		w.f(`<th class="%s">%s</th>`, of(c), c.Title)
 	}
 	w.b.WriteString("</tr></thead><tbody>\n")
-	for _, row := range t.Rows {
-		w.b.WriteString("<tr>")
+	for n, row := range t.Rows {
+		class := ""
+		if n > 0 { // with the first row the whole table begins a page
+			class = w.class(n)
+		}
+		w.f(`<tr class="%s">`, class)
 		for i, c := range t.Columns {
 			w.f(`<td class="%s">%s</td>`, of(c), row[i])
 		}
@@ -238,7 +264,10 @@ func (w *web) table(t Table) {
 }
 
 func (w *web) receipt(r Receipt) error {
-	w.f("<div class=\"receipt\"><small>%s</small>\n", r.Cut)
+	w.f("<div class=\"%s\"><small>%s</small>\n", w.class(0, "receipt"), r.Cut)
+	tops := w.tops
+	w.tops = nil // it is whole
+	defer func() { w.tops = tops }()
 	if r.QR != "" {
 		w.b.WriteString(`<div class="qr">`)
 		if err := w.qr(r.QR); err != nil {
@@ -273,7 +302,7 @@ func (w *web) qr(content string) error {
 func (w *web) picture(m Map) {
 	const side, high = 30, 30
 	rows := (len(m.Cells) + mapWidth - 1) / mapWidth
-	w.f(`<figure class="map">%s`, m.Caption)
+	w.f(`<figure class="%s">%s`, w.class(0, "map"), m.Caption)
 	fmt.Fprintf(&w.b, `<svg class="cells" viewBox="0 0 %d %d"><defs><pattern id="failed" width="6" height="6" patternUnits="userSpaceOnUse"><path d="M0 6L6 0" stroke="#000" stroke-width="1.2"/></pattern></defs>`,
 		mapWidth*side, rows*high)
 	for i, c := range m.Cells {

@@ -48,12 +48,12 @@ func (d Document) Boxes() ([]Box, error) {
 	return p.drawn, nil
 }
 
-func (d Document) print(producer, sum string) (*press, error) {
+func (d Document) print(producer, sum string) (*pages, error) {
 	machine, err := newPress(pageWidth, pageHeight, d.At)
 	if err != nil {
 		return nil, err
 	}
-	p := &pages{press: machine, doc: d, left: margin, width: bodyWidth}
+	p := &pages{press: machine, doc: d, left: margin, width: bodyWidth, tops: make(map[place]bool)}
 	p.pdf.SetTitle(d.Title, true)
 	p.pdf.SetAuthor(d.Sender.Name, true)
 	p.pdf.SetSubject("SHA-256 "+sum, true)
@@ -66,6 +66,8 @@ func (d Document) print(producer, sum string) (*press, error) {
 		return nil, err
 	}
 	for i, b := range d.Blocks {
+		p.begins(i, 0)
+		p.after = p.tailHeight(d.Blocks[i+1:])
 		if h, ok := b.(Heading); ok {
 			// A heading is never alone at the end of a page.
 			p.y += 2.5
@@ -76,7 +78,7 @@ func (d Document) print(producer, sum string) (*press, error) {
 		}
 	}
 	p.notes()
-	return p.press, p.feet()
+	return p, p.feet()
 }
 
 // pages sets the blocks of a document below each other, page after page.
@@ -85,12 +87,31 @@ type pages struct {
 	doc         Document
 	left, width float64 // of the column that is being set
 	y           float64 // where the next block begins
+	after       float64 // what has to stand below the end of the block, on the same page
+
+	here place
+	tops map[place]bool // what begins a page
 }
+
+// A place is a part of a document that can begin a page: a block, or one of its rows.
+type place struct{ block, row int }
+
+// middle stands for what is inside of a row that is longer than a page.
+const middle = -1
+
+// begins says what is set next.
+func (p *pages) begins(block, row int) { p.here = place{block, row} }
+
+// part says which row of its block is set next.
+func (p *pages) part(n int) { p.here.row = n }
 
 // need begins a new page unless h fits on this one. It reports whether it did.
 func (p *pages) need(h float64) bool {
 	if p.y+h <= bodyBottom {
 		return false
+	}
+	if p.here.row != middle {
+		p.tops[p.here] = true
 	}
 	face, size := p.face, p.size
 	p.pdf.AddPage()
@@ -211,9 +232,10 @@ func (p *pages) notes() {
 		if i == 0 {
 			p.y += 3
 		}
-		p.need(p.height(n, bodyWidth))
-		p.y = p.para(margin, p.y, bodyWidth, n)
+		p.begins(len(p.doc.Blocks), i)
+		p.lineByLine(margin, bodyWidth, n)
 	}
+	p.part(middle) // of this HTML says nothing: it has every letter
 	if lacked := p.letters.said(); lacked != "" && p.doc.Foot.Lacks != nil {
 		text := p.doc.Foot.Lacks(lacked)
 		p.y += 2
