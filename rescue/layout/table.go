@@ -38,6 +38,9 @@ func (s *scan) partitions() (string, []Extent) {
 		return "gpt", parts
 	}
 	if !known {
+		if s.fillsDisk() {
+			return "none", nil
+		}
 		return "", nil
 	}
 	if protective {
@@ -45,6 +48,36 @@ func (s *scan) partitions() (string, []Extent) {
 		return "", nil
 	}
 	return "none", nil
+}
+
+// startSlack is by how much a volume may be shorter than the disk that it fills: it ends
+// at a multiple of its blocks. A volume behind a table begins 63 sectors in, or further.
+const startSlack = 62 * 512
+
+// fillsDisk reports whether a volume without a table takes the whole disk, where the first
+// sector, in which a table would be, cannot be read: by its superblock, or by what its
+// file system keeps in a second place. As long as the last sector is not rescued the first
+// one may just not have come yet. Such a volume may also have been there before the disk
+// was partitioned: its free space is not believed where the first partition would begin
+// with another, or that cannot be read.
+func (s *scan) fillsDisk() bool {
+	silent := newReader(s.ctx, s.view, s.all, nil)
+	if s.all.Len < smallGap || !silent.read(make([]byte, 512), s.all.Len-512, T0) {
+		return false
+	}
+	fits := func(f fileSystem) bool {
+		return f != nil && f.size() <= s.all.Len && s.all.Len-f.size() < startSlack
+	}
+	for _, at := range []int64{63 * s.options.Sector, 1 << 20} {
+		if f, id := identify(newReader(s.ctx, s.view, Extent{at, s.all.Len - at}, &s.wanted), false); f != nil || id.kind != Unknown || id.unsure {
+			return false
+		}
+	}
+	if f, _ := try(s.whole, superParsers(), func(p parser) func(*reader) (fileSystem, error) { return p.open }); fits(f) {
+		return true
+	}
+	f, _ := try(s.whole, append(bootParsers(), superParsers()...), func(p parser) func(*reader) (fileSystem, error) { return p.backup })
+	return fits(f)
 }
 
 // mbrEntry is one of the four lines of a master boot record.

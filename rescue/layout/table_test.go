@@ -116,6 +116,79 @@ start=32768, size=16384
 	converges(t, data)
 }
 
+// fillers are whole disks without a table.
+func fillers(t *testing.T) map[string][]byte {
+	disks := map[string][]byte{}
+	for _, name := range []string{"ntfs", "ext2", "ext4", "fat32", "exfat", "hfsplus", "xfs"} {
+		s := unpack(t, name)
+		data := make([]byte, s.size)
+		if _, err := s.ReadAt(data, 0); err != nil {
+			t.Fatal(err)
+		}
+		disks[name] = data
+	}
+	disks["ext4, more than one group"] = small(t, 64, "ext4")
+	return disks
+}
+
+// A disk without a table whose first sector cannot be read is known by what its file
+// system keeps elsewhere, and its free space with it.
+func TestAVolumeThatFillsTheDiskIsFoundWithoutItsFirstSector(t *testing.T) {
+	for name, data := range fillers(t) {
+		t.Run(name, func(t *testing.T) {
+			whole := scanned(t, &image{data: data}, Options{})
+			holes := []int64{0}
+			if name == "ext4, more than one group" || name == "hfsplus" {
+				holes = []int64{0, 1, 2, 3} // the first structure lies in the third
+			}
+			l := scanned(t, holed(data, holes...), Options{})
+			if l.Table != "none" || len(l.Volumes) != 1 || l.Volumes[0].Name != whole.Volumes[0].Name || l.Volumes[0].Allocation != whole.Volumes[0].Allocation {
+				t.Fatal(summary(l))
+			}
+			for _, r := range l.Regions {
+				if r.Tier != T5 {
+					continue
+				}
+				for _, w := range cut(whole.Regions, r.Extent) {
+					if w.Tier != T5 {
+						t.Fatalf("%+v is called free", w)
+					}
+				}
+			}
+			if free, all := tally(l.Regions)[T5], tally(whole.Regions)[T5]; free < all/2 {
+				t.Errorf("%d of %d free bytes are known", free, all)
+			}
+		})
+	}
+}
+
+// What was on the whole disk before it was partitioned must not pass for what is there now.
+func TestAVolumeOfBeforeThePartitioningIsNotBelieved(t *testing.T) {
+	fs := small(t, 8, "ext4")
+	for name, data := range fillers(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, at := range []int64{63 * 512, 1 << 20} {
+				if at+int64(len(fs)) > int64(len(data)) {
+					data = append(data, make([]byte, int64(len(fs))+at)...)
+				}
+				data := slices.Clone(data)
+				copy(data[at:], fs)
+				if l := scanned(t, holed(data, 0), Options{}); l.Table != "" || len(l.Volumes) == 0 || l.Volumes[0].First != at {
+					t.Errorf("at %d: %s", at, summary(l))
+				}
+				// Not even where the partition's own beginning is unreadable.
+				hidden := []int64{0}
+				for s := at / 512; s < (at+(128<<10))/512; s++ {
+					hidden = append(hidden, s)
+				}
+				if l := scanned(t, holed(data, hidden...), Options{}); l.Table != "" || tally(l.Regions)[T5] > 0 {
+					t.Errorf("hidden at %d: %s", at, summary(l))
+				}
+			}
+		})
+	}
+}
+
 func TestVolumesAreFoundWithoutATable(t *testing.T) {
 	data := make([]byte, 64<<20)
 	fs := small(t, 8, "ext4")
