@@ -461,6 +461,86 @@ func TestItVanishesAndComesBack(t *testing.T) {
 	}
 }
 
+// TestTheKernelTakesItAway: as TestItVanishesAndComesBack, with the kernel's own answers: the
+// size of the device becomes 0 in the middle of everything, and comes back.
+func TestTheKernelTakesItAway(t *testing.T) {
+	const size = 64 << 20
+	for name, when := range map[string]func(*Job, step) bool{
+		"while it is written":   func(_ *Job, s step) bool { return s.act == actWrite && s.off == 40<<20 },
+		"while it is read back": func(j *Job, s step) bool { return j.Stage == Reading && s.act == actRead && s.off == 40<<20 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dev, file := oldDisk(t, size)
+			shell(t, "losetup", "--direct-io=on", dev)
+			d := hold(t, dev)
+			j, m := plan(t, d), &memory{}
+			check(t, m.Save(t.Context(), j))
+			o := options(m)
+			o.stretch = 16 << 20
+			var once sync.Once
+			var kept []byte
+			d.before = func(s step) error {
+				if when(j, s) {
+					once.Do(func() {
+						// What was flushed is in the file; what is on its way may be lost.
+						kept, _ = os.ReadFile(file)
+						if err := os.Truncate(file, 0); err != nil {
+							t.Error(err)
+						}
+						if out, err := exec.Command("losetup", "-c", dev).CombinedOutput(); err != nil {
+							t.Errorf("%v: %s", err, out)
+						}
+					})
+				}
+				return nil
+			}
+			e, err := Run(t.Context(), d, j, o)
+			mustBe(t, err, ErrVanished)
+			if v := Classify(e); v.Class != NotWiped {
+				t.Errorf("%s for a device that went away", v.Class)
+			}
+			check(t, d.Close())
+			if _, err := Look(dev, nil); !errors.Is(err, ErrEmpty) {
+				t.Errorf("while it is away: %v", err)
+			}
+			check(t, os.WriteFile(file, kept, 0o600))
+			shell(t, "losetup", "-c", dev)
+			j = m.last(t)
+			d = hold(t, dev)
+			e, err = Run(t.Context(), d, j, o)
+			check(t, err)
+			if v := Classify(e); v.Class != Clear || j.Resumed != 1 {
+				t.Errorf("%+v, resumed %d times", v, j.Resumed)
+			}
+			check(t, d.Close())
+			holdsStream(t, file, j)
+		})
+	}
+}
+
+// TestAnotherDiskUnderTheSameName: the kernel counts attachments, so that a disk without a
+// serial number is not taken for the one that had its name before.
+func TestAnotherDiskUnderTheSameName(t *testing.T) {
+	dev, file := oldDisk(t, 4<<20)
+	d := hold(t, dev)
+	j, m := plan(t, d), &memory{}
+	check(t, m.Save(t.Context(), j))
+	seq := d.Identity().Seq
+	check(t, d.Close())
+	shell(t, "losetup", "-d", dev)
+	shell(t, "losetup", dev, file)
+	d = hold(t, dev)
+	if d.Identity().Seq == seq || d.Identity().Name != j.Device.Name {
+		t.Fatalf("%+v", d.Identity())
+	}
+	_, err := Run(t.Context(), d, m.last(t), options(m))
+	mustBe(t, err, ErrOther)
+	if _, err := Find(j.Device); !errors.Is(err, ErrVanished) {
+		t.Errorf("it was found again: %v", err)
+	}
+	check(t, d.Close())
+}
+
 // TestAnotherDeviceInItsPlace: a job never goes on with a device that is not its own.
 func TestAnotherDeviceInItsPlace(t *testing.T) {
 	dev, file := oldDisk(t, 24<<20)
