@@ -353,8 +353,32 @@ func TestD16AnEndedAccessIsOver(t *testing.T) {
 		t.Error("the last day of a contract")
 	}
 	s := FoldShop(append(d.h.all, Event{Station: "B1", Seq: 1, TS: At(d.now), Op: an, Pub: StationRetired{"T1", 9, EndStolen}}))
-	if x, _ := s.Station("T1"); !x.Counts(9) || x.Counts(10) {
+	x, _ := s.Station("T1")
+	if !x.Counts(9) || x.Counts(10) || x.RetiredBy != (Ref{"B1", 1}) {
 		t.Error("what a retired station signs")
+	}
+	settle := Event{Station: "B1", Seq: 2, TS: At(d.now), Op: an, Pub: StationSettled{"T1", 12, Hash{1}, true}}
+	for want, p := range map[error]StationSettled{
+		nil:           {"T1", 12, Hash{1}, true},
+		ErrNoStation:  {"X9", 12, Hash{1}, true},
+		ErrExists:     {"T1", 9, Hash{1}, true},
+		ErrNotRetired: {"B1", 12, Hash{1}, false},
+	} {
+		e := settle
+		e.Pub = p
+		shop := s
+		if p.Station == "B1" {
+			shop.Stations = append(slices.Clone(s.Stations), Station{StationEnrolled: StationEnrolled{Station: "B1"}})
+		}
+		if err := Allow(shop, Case{}, e, nil); !errors.Is(err, want) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+	left := settle
+	left.Seq, left.Pub = 3, StationSettled{"T1", 40, Hash{2}, false}
+	s = FoldShop(append(d.h.all, left, settle, Event{Station: "B1", Seq: 1, TS: At(d.now), Op: an, Pub: StationRetired{"T1", 9, EndStolen}}))
+	if x, _ = s.Station("T1"); !x.Counts(12) || x.Counts(13) || !x.Dismissed(40, Hash{2}) || x.Dismissed(41, Hash{2}) || x.Dismissed(12, Hash{1}) {
+		t.Errorf("what somebody settled: %+v", x)
 	}
 }
 

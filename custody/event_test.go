@@ -107,6 +107,7 @@ func samples() []Payload {
 		EraseProved{Job: "j1", Image: "image-01", Step: StepVerified, Media: MediaLogical},
 		ImageReturned{"image-01", 3, 1},
 		ContactShown{ShownContact},
+		StationSettled{"B2", 120, Hash{6}, true},
 	}
 }
 
@@ -166,7 +167,7 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 			t.Errorf("%s: %s", p.Type(), d)
 		}
 	}
-	if len(seen) != 71 {
+	if len(seen) != 72 {
 		t.Errorf("%d types have a sample", len(seen))
 	}
 }
@@ -348,6 +349,10 @@ func TestPublicValuesAreChecked(t *testing.T) {
 		AttestIssued{"a1", Hash{}, "image-01", KeysComplete, MediaRaw},
 		PaperPrinted{"poem", FormatPDF, Dutch},
 		ContactShown{""},
+		StationSettled{"B2", 1, Hash{}, false},
+		StationSettled{"B2", 0, Hash{1}, false},
+		StationSettled{"B2", 0, Hash{}, true},
+		StationSettled{"B2", -1, Hash{1}, false},
 		ContactShown{"everything"},
 		PrivateErased{},
 		PrivateErased{[]Ref{{"T1", 3}, {"T1", 3}}},

@@ -448,7 +448,7 @@ func (t Type) ofShop() bool {
 	switch t {
 	case TypeShopCreated, TypeStationEnrolled, TypeKeyAdded, TypeVaultAdded, TypeOperatorAdded,
 		TypeOperatorAgreed, TypeOperatorTrained, TypeOperatorEnded, TypeHeartbeat,
-		TypeStationRetired, TypePolicySet, TypeProcessorAdded, TypeProcessorEnded, TypeOperatorKeyAdded,
+		TypeStationRetired, TypeStationSettled, TypePolicySet, TypeProcessorAdded, TypeProcessorEnded, TypeOperatorKeyAdded,
 		TypeOperatorKeyEnded, TypeBackupMade, TypeSelftestPassed:
 		return true
 	}
@@ -532,6 +532,8 @@ func decodePayload(t Type, raw []byte) (Payload, error) {
 		return decodeAs[PrivateErased](raw)
 	case TypeStationRetired:
 		return decodeAs[StationRetired](raw)
+	case TypeStationSettled:
+		return decodeAs[StationSettled](raw)
 	case TypePolicySet:
 		return decodeAs[PolicySet](raw)
 	case TypeProcessorAdded:

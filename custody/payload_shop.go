@@ -12,6 +12,7 @@ import (
 // The types of the shop's own events, beside those of payload.go.
 const (
 	TypeStationRetired   Type = "station.retired"
+	TypeStationSettled   Type = "station.settled"
 	TypePolicySet        Type = "policy.set"
 	TypeProcessorAdded   Type = "processor.added"
 	TypeProcessorEnded   Type = "processor.ended"
@@ -94,13 +95,24 @@ func (p BackupPlace) Valid() bool {
 	return oneOf(p, BackupVault, BackupRemovable, BackupOffsite, BackupLocal)
 }
 
-// StationRetired ends a station. What it signed up to Last still counts;
-// anything behind that was signed by somebody else or too late, and no station
-// takes it in. A second retirement can only lower Last.
+// StationRetired ends a station. What it signed up to Last still counts, and what
+// another station had seen of it before it knew of the end; anything behind that was
+// signed by somebody else, or nobody can tell when, and no station takes it in unless
+// a [StationSettled] says so. A second retirement can only lower Last.
 type StationRetired struct {
 	Station string    `json:"station"`
 	Last    int64     `json:"last"` // place of its last event that counts; 0 for none
 	Why     EndReason `json:"why"`
+}
+
+// StationSettled is a person's word about what a journal shows of a retired station
+// behind its end, or in contradiction to what is known of it: such as events on a disk
+// that came back late. It speaks of that log and of no longer one.
+type StationSettled struct {
+	Station string `json:"station"`
+	Last    int64  `json:"last"`   // events in the log that was looked at; 0: nothing was left of it
+	Root    Hash   `json:"root"`   // of its tree; zero when Last is 0
+	Counts  bool   `json:"counts"` // its events count; otherwise they do not, and nobody is told again
 }
 
 // PolicySet gives one of the shop's rules a value from a day on, in the shop's
@@ -170,6 +182,9 @@ type SelftestPassed struct {
 // Type returns [TypeStationRetired].
 func (StationRetired) Type() Type { return TypeStationRetired }
 
+// Type returns [TypeStationSettled].
+func (StationSettled) Type() Type { return TypeStationSettled }
+
 // Type returns [TypePolicySet].
 func (PolicySet) Type() Type { return TypePolicySet }
 
@@ -193,6 +208,11 @@ func (SelftestPassed) Type() Type { return TypeSelftestPassed }
 
 func (p StationRetired) check() error {
 	return must(condition{"station", isStation(p.Station)}, natural("last", p.Last), condition{"why", p.Why.Valid()})
+}
+
+func (p StationSettled) check() error {
+	return must(condition{"station", isStation(p.Station)}, natural("last", p.Last),
+		condition{"root", p.Root.IsZero() == (p.Last == 0)}, condition{"counts", !p.Counts || p.Last > 0})
 }
 
 func (p PolicySet) check() error {

@@ -76,7 +76,7 @@ func PrivateFields(t Type) []string {
 	case TypeImageVerified:
 		return []string{FieldSHA256}
 	case TypeDataOpened, TypeHoldAdded, TypeHoldEnded, TypeEraseStarted, TypeDeadlineSet, TypeDeadlineShortened,
-		TypeStationRetired, TypePolicySet, TypeProcessorEnded, TypeOperatorKeyEnded, TypeCustodyOffered, TypePlaceChanged,
+		TypeStationRetired, TypeStationSettled, TypePolicySet, TypeProcessorEnded, TypeOperatorKeyEnded, TypeCustodyOffered, TypePlaceChanged,
 		TypePurgeValidated, TypeCopyErased, TypeRequestExtended:
 		return []string{FieldReason}
 	case TypeCustodyAccepted, TypeSealChecked:

@@ -20,6 +20,7 @@ var (
 	ErrNotTold      = errors.New("the risk is high, and the persons are not told")
 	ErrUnexcused    = errors.New("it was late, and no reason is recorded")
 	ErrNoStation    = errors.New("the station is not enrolled")
+	ErrNotRetired   = errors.New("the station is not retired")
 	ErrNoOwnKey     = errors.New("an operator registers only his own key")
 	ErrNoSuchKey    = errors.New("the operator has no such active key")
 	ErrNoProcessor  = errors.New("the processor is not registered")
@@ -45,6 +46,16 @@ func allowDuties(s Shop, g registers, e Event, private map[string]string) error 
 		case p.Station == e.Station && p.Last < e.Seq:
 			return fmt.Errorf("station: %w", ErrPast) // it would undo itself
 		case x.Retired != nil && p.Last >= x.Retired.Last:
+			return fmt.Errorf("station: %w", ErrExists)
+		}
+	case StationSettled:
+		x, ok := s.Station(p.Station)
+		switch {
+		case !ok:
+			return ErrNoStation
+		case x.Retired == nil:
+			return ErrNotRetired
+		case p.Counts && x.Counts(p.Last), !p.Counts && x.Dismissed(p.Last, p.Root):
 			return fmt.Errorf("station: %w", ErrExists)
 		}
 	case PolicySet:

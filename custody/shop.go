@@ -35,13 +35,26 @@ type Station struct {
 	Ref Ref
 	At  time.Time
 	StationEnrolled
-	// Retired says that the station has ended. Last is then the place of its
-	// last event that counts.
-	Retired *StationRetired
+	// Retired says that the station has ended, and RetiredBy where that stands.
+	Retired   *StationRetired
+	RetiredBy Ref
+	Settled   []StationSettled // what was said of its log since, in causal order
 }
 
-// Counts reports whether an event of the station at that place counts.
-func (s Station) Counts(seq int64) bool { return s.Retired == nil || seq <= s.Retired.Last }
+// Counts reports whether an event of the station at that place counts by what its
+// retirement says, and who has settled what came later. What other stations had
+// witnessed before counts as well.
+func (s Station) Counts(seq int64) bool {
+	return s.Retired == nil || seq <= s.Retired.Last ||
+		slices.ContainsFunc(s.Settled, func(p StationSettled) bool { return p.Counts && seq <= p.Last })
+}
+
+// Dismissed reports whether somebody has looked at this very log of the retired
+// station, and said that what of it does not count is to be left alone.
+func (s Station) Dismissed(size int64, root Hash) bool {
+	return s.Retired != nil &&
+		slices.ContainsFunc(s.Settled, func(p StationSettled) bool { return !p.Counts && p.Last == size && p.Root == root })
+}
 
 // A Backup says that an encrypted backup of a ledger was made.
 type Backup struct {
@@ -97,7 +110,7 @@ func FoldShop(events []Event) Shop {
 	own = Sort(own)
 	var s Shop
 	var g registers
-	retired := make(map[string]StationRetired)
+	retired := make(map[string]Station)
 	seen := make(map[Ref]bool, len(own))
 	for _, e := range own {
 		if seen[e.Ref()] {
@@ -106,16 +119,22 @@ func FoldShop(events []Event) Shop {
 		seen[e.Ref()] = true
 		s.apply(e)
 		g.apply(e)
-		if p, ok := e.Pub.(StationRetired); ok {
-			if before, ok := retired[p.Station]; !ok || p.Last < before.Last {
-				retired[p.Station] = p
+		switch p := e.Pub.(type) {
+		case StationRetired:
+			x := retired[p.Station]
+			if x.Retired == nil || p.Last < x.Retired.Last {
+				x.Retired, x.RetiredBy = &p, e.Ref()
 			}
+			retired[p.Station] = x
+		case StationSettled:
+			x := retired[p.Station]
+			x.Settled = append(x.Settled, p)
+			retired[p.Station] = x
 		}
 	}
-	for i := range s.Stations {
-		if p, ok := retired[s.Stations[i].Station]; ok {
-			s.Stations[i].Retired = &p
-		}
+	for i, x := range s.Stations {
+		end := retired[x.Station]
+		s.Stations[i].Retired, s.Stations[i].RetiredBy, s.Stations[i].Settled = end.Retired, end.RetiredBy, end.Settled
 	}
 	except := func(kind ExceptionKind, ref Ref) { s.Exceptions = append(s.Exceptions, Exception{kind, ref}) }
 	finishWipes(s.Wipes, except)

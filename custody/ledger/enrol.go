@@ -114,7 +114,7 @@ func plainCode(code string) string {
 
 // Retire records that a station is retired. What it had signed and what this
 // ledger holds of it counts; what it signs from then on is not taken in, at no
-// station.
+// station. See [LateError] for what it had signed and nobody had heard of.
 func (l *Ledger) Retire(ctx context.Context, op, station string, why custody.EndReason) error {
 	last, _, err := logEnd(ctx, l.db, station)
 	if err == nil {

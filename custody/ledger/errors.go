@@ -60,8 +60,12 @@ var (
 var (
 	// ErrUnknownStation: nobody whom we trust has enrolled it.
 	ErrUnknownStation = errors.New("of a station that is not enrolled")
-	// ErrRetired: signed after the station was retired.
-	ErrRetired = errors.New("signed after its station was retired")
+	// ErrRetired: signed after the station was retired, or nobody can tell when; see
+	// [LateError].
+	ErrRetired = errors.New("signed after its station was retired, or nobody saw it before")
+	// ErrNewerEvent: of a type that this version does not know. What came before it is
+	// taken in, what comes behind it waits until this station has that version.
+	ErrNewerEvent = errors.New("recorded by a newer salvor")
 	// ErrGap: an event before it is missing.
 	ErrGap = errors.New("an event before it is missing")
 	// ErrUnsignedOperator: an operator who has a signing key has not signed, or

@@ -143,7 +143,8 @@ func (l *Ledger) unacknowledged(ctx context.Context) ([]UnpublishedError, error)
 // calls under the lock of the case, after its erase.started and immediately before
 // a key is destroyed. All vaults that hold something of the case must be among the
 // journals ([UnpublishedError] otherwise), and nothing in them may be refused
-// ([RefusedError]): what cannot be read may be a hold.
+// ([RefusedError]): what cannot be read may be a hold. What a retired station has
+// recorded about other cases only ([LateError]) does not count as refused here.
 func (l *Ledger) CaseUnderLock(ctx context.Context, no custody.CaseNo, journals ...*journal.Journal) (custody.Case, error) {
 	missing, err := l.publishCase(ctx, no, journals)
 	if err != nil {
@@ -152,7 +153,7 @@ func (l *Ledger) CaseUnderLock(ctx context.Context, no custody.CaseNo, journals 
 	if len(missing) > 0 {
 		return custody.Case{}, &UnpublishedError{Case: no, Vaults: missing}
 	}
-	if _, err := l.Import(ctx, journals...); err != nil {
+	if _, err := l.Import(ctx, journals...); err != nil && !unrelated(err, no) {
 		return custody.Case{}, fmt.Errorf("case %s under lock: %w", no, err)
 	}
 	return l.Case(ctx, no)

@@ -70,6 +70,9 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 		return err
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == l.station.Name() && !own })
+	if names, err = l.retiredLast(ctx, names); err != nil {
+		return err
+	}
 	// One station's events may enrol the next, so whoever is not known yet is
 	// asked again.
 	for again := true; again; {
@@ -115,10 +118,15 @@ func refuse(err error, result *SyncResult) bool {
 	if !errors.As(err, &r) || isAlarm(err) {
 		return false
 	}
+	noted(r, result)
+	return true
+}
+
+// noted keeps a refusal, once.
+func noted(r journal.Refusal, result *SyncResult) {
 	if !slices.ContainsFunc(result.Refusals, func(x journal.Refusal) bool { return x.Vault == r.Vault && x.File == r.File && errors.Is(x.Why, r.Why) }) {
 		result.Refusals = append(result.Refusals, r)
 	}
-	return true
 }
 
 // An incoming event was read from a journal and is what its name, its signature
@@ -128,6 +136,7 @@ type incoming struct {
 	msg   []byte
 	leaf  custody.Hash
 	event custody.Event
+	newer bool  // of a type that this version does not know: nothing but the leaf is read
 	err   error // a Refusal, or a failure to read
 }
 
@@ -148,12 +157,17 @@ func readEvent(j *journal.Journal, from *journal.EventReader, p peer, f journal.
 	case !ok || n.Text != string(text):
 		in.err = journal.ErrMalformed
 	default:
-		if in.event, err = custody.DecodeEvent(text); err != nil {
-			in.err = fmt.Errorf("%w: %w", journal.ErrMalformed, err)
-			break
-		}
 		in.leaf = custody.Leaf(text)
-		if in.event.Station != p.name || journal.FileOf(in.event.Ref(), in.leaf) != f {
+		ref := custody.Ref{Station: p.name, Seq: f.Seq}
+		in.event, err = custody.DecodeEvent(text)
+		switch in.newer = errors.Is(err, custody.ErrUnknownType); {
+		case in.newer:
+		case err != nil:
+			in.err = fmt.Errorf("%w: %w", journal.ErrMalformed, err)
+		case in.event.Ref() != ref:
+			in.err = journal.ErrRenamed
+		}
+		if in.err == nil && journal.FileOf(ref, in.leaf) != f {
 			in.err = journal.ErrRenamed
 		}
 	}
@@ -221,64 +235,94 @@ func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, 
 	if err != nil {
 		return err
 	}
-	cp, cpNote, ok, err := readPublished(j, p)
-	if err != nil {
+	x := importing{ledger: l, j: j, p: p, result: result}
+	var published bool
+	if x.cp, x.note, published, err = readPublished(j, p); err != nil {
 		return err
 	}
-	if cp.Size < last {
-		return j.Refuse(p.name, file, fmt.Errorf("%w: it counted %d events, now %d", ErrRollback, last, cp.Size))
+	if x.have, x.leaf, err = logEnd(ctx, l.db, p.name); err != nil {
+		return err
 	}
-	if !ok {
+	if x.station, _ = shop.Station(p.name); x.station.Retired != nil {
+		if x.bounds, err = l.bounds(ctx, l.db, shop, x.station); err != nil {
+			return err
+		}
+	}
+	if x.settled() {
 		return nil
 	}
-	have, leaf, err := logEnd(ctx, l.db, p.name)
-	if err != nil {
-		return err
+	switch {
+	case x.cp.Size < last:
+		err = j.Refuse(p.name, file, fmt.Errorf("%w: it counted %d events, now %d", ErrRollback, last, x.cp.Size))
+	case !published:
+		return nil
+	default:
+		err = x.take(ctx, shop)
 	}
-	if cp.Size <= have {
-		root, err := rootAt(ctx, l.db, p.name, cp.Size)
+	return x.late(err)
+}
+
+// importing takes in the log of one station from one journal.
+type importing struct {
+	ledger  *Ledger
+	j       *journal.Journal
+	p       peer
+	station custody.Station // as the shop's events show it
+	bounds  []bound         // how far the log counts; nil: as far as it goes
+	cp      custody.Checkpoint
+	note    []byte // of the checkpoint
+	have    int64  // events that the ledger holds
+	leaf    custody.Hash
+	result  *SyncResult
+}
+
+// take takes in the events of the log that the ledger lacks.
+func (x *importing) take(ctx context.Context, shop custody.Shop) error {
+	l, j, p, have := x.ledger, x.j, x.p, x.have
+	file := journal.CheckpointName(p.name)
+	if x.cp.Size <= have {
+		root, err := rootAt(ctx, l.db, p.name, x.cp.Size)
 		if err != nil {
 			return err
 		}
-		if root != cp.Root {
+		if root != x.cp.Root {
 			return l.forked(ctx, j, p, file)
 		}
-		return l.saw(ctx, j.Vault(), p.name, cp.Size)
+		return l.saw(ctx, j.Vault(), p.name, x.cp.Size)
 	}
-	batch, err := l.readBatch(ctx, j, p, have, cp.Size, leaf)
+	batch, err := l.readBatch(ctx, j, p, have, x.cp.Size, x.leaf)
 	if err != nil {
 		if errors.Is(err, ErrFork) {
 			return errors.Join(err, l.keepForks(ctx, j, p))
 		}
 		return err
 	}
-	grown := newGrowing(treeReader(ctx, l.db, p.name), have)
-	for _, in := range batch {
-		if err := grown.add(in.leaf); err != nil {
-			return err
-		}
-	}
-	if root, err := grown.root(); err != nil {
-		return err
-	} else if root != cp.Root {
+	grown, err := l.grow(ctx, p, have, batch, append(x.bounds, bound{x.cp.Size, x.cp.Root}))
+	if errors.Is(err, ErrFork) {
 		return l.forked(ctx, j, p, file)
 	}
+	if err != nil {
+		return err
+	}
 	// What follows is true of the log. What of it is believed is another matter.
-	batch, stop, err := l.believe(ctx, j, p, shop, batch, result)
+	believed, stop, err := x.believe(ctx, shop, batch)
 	if err != nil && !isAlarm(err) {
 		return err
 	}
-	alarm := err
-	if stop != nil {
-		result.Refusals = append(result.Refusals, *stop)
-		grown, cpNote = newGrowing(treeReader(ctx, l.db, p.name), have), nil
-		for _, in := range batch {
-			if err := grown.add(in.leaf); err != nil {
-				return err
-			}
+	alarm, cpNote := err, x.note
+	if len(believed) < len(batch) {
+		if stop != nil {
+			x.result.Refusals = append(x.result.Refusals, *stop)
+		}
+		cpNote = nil
+		if grown, err = l.grow(ctx, p, have, believed, nil); err != nil {
+			return err
 		}
 	}
-	t := taking{l: l, p: p, vault: j.Vault(), batch: batch, grown: grown, have: have, note: cpNote, size: cp.Size, result: result}
+	if len(believed) == 0 {
+		return errors.Join(alarm, l.saw(ctx, j.Vault(), p.name, x.cp.Size))
+	}
+	t := taking{l: l, p: p, vault: j.Vault(), batch: believed, grown: grown, have: have, note: cpNote, size: x.cp.Size, result: x.result}
 	if err := l.write(ctx, func(tx queryer) error { return t.take(ctx, tx) }); err != nil {
 		return err
 	}
@@ -288,6 +332,30 @@ func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, 
 		}
 	}
 	return alarm
+}
+
+// grow returns the tree of a log with new events, which must be the one that each of
+// the bounds within them names: [ErrFork] otherwise.
+func (l *Ledger) grow(ctx context.Context, p peer, have int64, batch []incoming, bounds []bound) (*growing, error) {
+	grown := newGrowing(treeReader(ctx, l.db, p.name), have)
+	for _, in := range batch {
+		if err := grown.add(in.leaf); err != nil {
+			return nil, err
+		}
+		for _, b := range bounds {
+			if b.size != grown.size || b.root.IsZero() {
+				continue
+			}
+			root, err := grown.root()
+			if err != nil {
+				return nil, err
+			}
+			if root != b.root {
+				return nil, ErrFork
+			}
+		}
+	}
+	return grown, nil
 }
 
 // readBatch reads the events from behind have to size, and chains them.
@@ -324,7 +392,7 @@ func (l *Ledger) readBatch(ctx context.Context, j *journal.Journal, p peer, have
 		if in.err != nil {
 			return nil, in.err
 		}
-		if in.event.Prev != leaf {
+		if !in.newer && in.event.Prev != leaf {
 			return nil, j.Refuse(p.name, in.file.Name(), fmt.Errorf("%w: it does not follow the event before it", ErrFork))
 		}
 		leaf = in.leaf
@@ -335,19 +403,25 @@ func (l *Ledger) readBatch(ctx context.Context, j *journal.Journal, p peer, have
 // believe checks what a station says about others, and who has signed for it.
 // It returns the events that are believed and, where one is not, why: nothing
 // from there on is. Alarms stop nothing: what is said stays said.
-func (l *Ledger) believe(ctx context.Context, j *journal.Journal, p peer, shop custody.Shop, batch []incoming, result *SyncResult) ([]incoming, *journal.Refusal, error) {
+func (x *importing) believe(ctx context.Context, shop custody.Shop, batch []incoming) ([]incoming, *journal.Refusal, error) {
 	var alarm error
 	signers := newSigners(shop)
 	checked := make(map[string]custody.Head)
-	station, _ := shop.Station(p.name)
 	for i, in := range batch {
+		refuse := func(why error) journal.Refusal { return x.j.Refuse(x.p.name, in.file.Name(), why) }
 		stop := func(why error) ([]incoming, *journal.Refusal, error) {
-			r := j.Refuse(p.name, in.file.Name(), why)
+			r := refuse(why)
 			return batch[:i], &r, alarm
 		}
 		e := in.event
-		if !station.Counts(e.Seq) {
-			return stop(ErrRetired)
+		switch {
+		case x.bounds != nil && in.file.Seq > farthest(x.bounds):
+			if x.station.Dismissed(x.cp.Size, x.cp.Root) {
+				return batch[:i], nil, alarm
+			}
+			return stop(x.lateness(batch[i:]))
+		case in.newer:
+			return stop(ErrNewerEvent)
 		}
 		signers.learn(e)
 		if err := signers.check(e, in.msg); err != nil {
@@ -358,11 +432,11 @@ func (l *Ledger) believe(ctx context.Context, j *journal.Journal, p peer, shop c
 				continue
 			}
 			checked[name] = head
-			switch err := l.checkHead(ctx, l.db, name, head); {
+			switch err := x.ledger.checkHead(ctx, x.ledger.db, name, head); {
 			case isAlarm(err):
-				alarm = errors.Join(alarm, j.Refuse(p.name, in.file.Name(), err))
+				alarm = errors.Join(alarm, refuse(err))
 			case errors.Is(err, ErrFork):
-				refuse(j.Refuse(p.name, in.file.Name(), fmt.Errorf("%w: %s", err, name)), result)
+				noted(refuse(fmt.Errorf("%w: %s", err, name)), x.result)
 			case err != nil:
 				return nil, nil, err
 			}
@@ -702,7 +776,7 @@ func (l *Ledger) keepForks(ctx context.Context, j *journal.Journal, p peer) erro
 		}
 		cases := make(map[custody.CaseNo]bool)
 		for _, in := range found {
-			if in.err != nil {
+			if in.err != nil || in.newer {
 				continue // refused elsewhere, or not readable: no evidence
 			}
 			cases[in.event.Case] = true

@@ -256,7 +256,7 @@ func (l *Ledger) checkOwn(ctx context.Context, j *journal.Journal) error {
 		return err
 	}
 	for _, in := range next {
-		if in.err == nil && in.event.Prev != leaf {
+		if in.err == nil && !in.newer && in.event.Prev != leaf {
 			return fmt.Errorf("%w: in vault %s", ErrCloned, j.Vault())
 		}
 	}

@@ -1,0 +1,251 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"salvor/custody"
+	"salvor/custody/journal"
+)
+
+// A station that is retired may have recorded more than was known of it: its disk comes
+// back when it has long been replaced. Whether such an event was signed before the end
+// no clock and no signature can tell, since whoever has the key now can sign with any
+// date. What can tell is somebody who is trusted and saw it in time:
+//
+//   - what the retirement itself fixes counts, and
+//   - what another station names as a head of that log in an event that it recorded
+//     before it knew of the retirement: it held those very events then.
+//
+// Everything behind that is not taken in. It is an alarm, [LateError], which names the
+// cases that those events speak of: a purge of one of them stops, since one of the
+// events may be a hold, and no other purge does. The alarm is there until a person has
+// looked at the log and settled ([Ledger.Settle]) that it counts, or that it does not.
+
+// A LateError says what a journal shows of a retired station that does not count. It is
+// an [ErrRetired].
+type LateError struct {
+	Station  string
+	From, To int64            // places of the events that do not count
+	Root     custody.Hash     // of the log with them
+	Cases    []custody.CaseNo // which they speak of, sorted
+	Err      error            // why they could not be read; nil when they could, and Cases is complete
+}
+
+// Error names the events and the cases.
+func (e *LateError) Error() string {
+	s := fmt.Sprintf("%v: events %d to %d of %s", ErrRetired, e.From, e.To, e.Station)
+	if e.From > e.To {
+		s = fmt.Sprintf("%v: the log of %s is not the one that was known", ErrRetired, e.Station)
+	}
+	if len(e.Cases) > 0 {
+		s += fmt.Sprintf(", about %d cases from %s on", len(e.Cases), e.Cases[0])
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns [ErrRetired] and what could not be read.
+func (e *LateError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrRetired}
+	}
+	return []error{ErrRetired, e.Err}
+}
+
+// about says whether one of the events may speak of a case.
+func (e *LateError) about(no custody.CaseNo) bool {
+	_, named := slices.BinarySearch(e.Cases, no)
+	return e.Err != nil || named
+}
+
+// unrelated says whether an error of [Ledger.Import] is only about events of retired
+// stations that speak of other cases.
+func unrelated(err error, no custody.CaseNo) bool {
+	var refused *RefusedError
+	if isAlarm(err) || !errors.As(err, &refused) {
+		return false
+	}
+	return !slices.ContainsFunc(refused.Refusals, func(r journal.Refusal) bool {
+		var late *LateError
+		return !errors.As(r.Why, &late) || late.about(no)
+	})
+}
+
+// A bound is how far the log of a retired station counts, and by which tree.
+type bound struct {
+	size int64
+	root custody.Hash // zero where only the size is known
+}
+
+// bounds returns everything that says how far the log of a retired station counts.
+func (l *Ledger) bounds(ctx context.Context, q queryer, shop custody.Shop, s custody.Station) ([]bound, error) {
+	list := []bound{{size: s.Retired.Last}}
+	for _, p := range s.Settled {
+		if p.Counts {
+			list = append(list, bound{p.Last, p.Root})
+		}
+	}
+	names, err := l.others(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, witness := range append(names, l.station.Name()) {
+		if x, _ := shop.Station(witness); witness == s.Station || x.Retired != nil {
+			continue
+		}
+		head, ok, err := seenBefore(ctx, q, witness, s)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			list = append(list, bound{head.Size, head.Root})
+		}
+	}
+	return list, nil
+}
+
+// seenBefore returns what the last event of a witness that did not know of a retirement
+// names as the head of the retired station's log. What a station knows only grows, so
+// that event is found by halving.
+func seenBefore(ctx context.Context, q queryer, witness string, s custody.Station) (head custody.Head, ok bool, err error) {
+	size, _, err := logEnd(ctx, q, witness)
+	if err != nil {
+		return head, false, err
+	}
+	at := func(seq int64) (custody.Event, error) {
+		return decodeRow(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE station = ? AND seq = ?`, witness, seq).Scan)
+	}
+	before := sort.Search(int(size), func(i int) bool {
+		e, rerr := at(int64(i) + 1)
+		err = errors.Join(err, rerr)
+		return knew(e, s.RetiredBy) || e.Ref() == s.RetiredBy
+	})
+	if err != nil || before == 0 {
+		return head, false, err
+	}
+	e, err := at(int64(before))
+	head, ok = e.Heads[s.Station]
+	return head, ok, err
+}
+
+// farthest is the largest size among bounds.
+func farthest(list []bound) (size int64) {
+	for _, b := range list {
+		size = max(size, b.size)
+	}
+	return size
+}
+
+// settled says that somebody has looked at this very log, and that nothing of it which
+// counts is missing here.
+func (x *importing) settled() bool {
+	return x.bounds != nil && x.have >= farthest(x.bounds) && x.station.Dismissed(x.cp.Size, x.cp.Root)
+}
+
+// lateness is the alarm about events that do not count.
+func (x *importing) lateness(events []incoming) *LateError {
+	e := &LateError{Station: x.p.name, From: farthest(x.bounds) + 1, To: x.cp.Size, Root: x.cp.Root}
+	for _, in := range events {
+		switch {
+		case in.newer:
+			e.Err = ErrNewerEvent
+		case in.event.Case != "":
+			e.Cases = append(e.Cases, in.event.Case)
+		}
+	}
+	slices.Sort(e.Cases)
+	e.Cases = slices.Compact(e.Cases)
+	return e
+}
+
+// late turns what is wrong with the log of a retired station, of which everything that
+// counts is here, into the alarm that can be settled.
+func (x *importing) late(err error) error {
+	var r journal.Refusal
+	if x.bounds == nil || x.have < farthest(x.bounds) || isAlarm(err) || !errors.As(err, &r) {
+		return err
+	}
+	late := x.lateness(nil)
+	late.Err = r.Why
+	r.Why = late
+	return r
+}
+
+// retiredLast puts retired stations behind the others, who may have seen what of theirs
+// counts.
+func (l *Ledger) retiredLast(ctx context.Context, names []string) ([]string, error) {
+	shop, err := foldShop(ctx, l.db)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(names, func(a, b string) int {
+		x, _ := shop.Station(a)
+		y, _ := shop.Station(b)
+		switch {
+		case x.Retired == nil && y.Retired != nil:
+			return -1
+		case x.Retired != nil && y.Retired == nil:
+			return 1
+		}
+		return 0
+	})
+	return names, nil
+}
+
+// Settle records a person's word about the log of a retired station as a journal shows
+// it now: that its events count, or that what of them does not count is to be left
+// alone. The alarm about it then ends at every station that hears of it, as long as the
+// log stays what it is. Events that count are taken in by the next [Ledger.Import]; they
+// must all be there and believed.
+func (l *Ledger) Settle(ctx context.Context, op, station string, counts bool, reason string, j *journal.Journal) (custody.StationSettled, error) {
+	p, err := l.settlement(ctx, station, counts, j)
+	if err == nil {
+		_, err = l.Append(ctx, op, Entry{Pub: p, Private: map[string]string{custody.FieldReason: reason}})
+	}
+	if err != nil {
+		return custody.StationSettled{}, fmt.Errorf("settle the log of station %s: %w", station, err)
+	}
+	return p, nil
+}
+
+func (l *Ledger) settlement(ctx context.Context, station string, counts bool, j *journal.Journal) (custody.StationSettled, error) {
+	settled := custody.StationSettled{Station: station, Counts: counts}
+	if err := l.checkShop(ctx, j); err != nil {
+		return settled, err
+	}
+	known, shop, err := l.peers(ctx, l.db)
+	if err != nil {
+		return settled, err
+	}
+	p, ok := known[station]
+	if !ok {
+		return settled, custody.ErrNoStation
+	}
+	cp, _, _, err := readPublished(j, p)
+	if err != nil {
+		return settled, err
+	}
+	settled.Last, settled.Root = cp.Size, cp.Root
+	if !counts {
+		return settled, nil
+	}
+	have, leaf, err := logEnd(ctx, l.db, station)
+	if err != nil {
+		return settled, err
+	}
+	if s, _ := shop.Station(station); s.Retired == nil || cp.Size <= have {
+		return settled, nil // the rules say what is wrong with that
+	}
+	batch, err := l.readBatch(ctx, j, p, have, cp.Size, leaf)
+	if err != nil {
+		return settled, err
+	}
+	_, err = l.grow(ctx, p, have, batch, []bound{{cp.Size, cp.Root}})
+	return settled, err
+}
