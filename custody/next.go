@@ -131,13 +131,15 @@ func NextForShop(s Shop, now time.Time) []Step {
 	return n.sorted()
 }
 
-// TrainedUntil returns the last day on which the operator's training counts;
-// "" when there was none.
+// TrainedUntil returns the last day on which the operator's training counts. Who
+// was never trained has as long from the day of his agreement: nobody is late on
+// his first day. "" when there is neither.
 func (o Operator) TrainedUntil(p Policy) Date {
-	if o.Trained == "" {
+	from := cmp.Or(o.Trained, o.Agreed)
+	if from == "" {
 		return ""
 	}
-	return p.Training.After(o.Trained)
+	return p.Training.After(from)
 }
 
 type agenda struct {

@@ -90,7 +90,7 @@ func nextReview(c custody.Case) (first custody.Date) {
 }
 
 func (s *station) printRows(rows []caseRow) error {
-	t := s.term.Table("case", "state", ">size", "erase by", ">left", "~next")
+	t := s.term.Table("case", "state", ">size", "erase by", ">left", "^next")
 	for _, r := range rows {
 		deadline, left := "", ""
 		if r.Deadline != nil && r.State != stateErased && r.State != stateClosed {

@@ -52,6 +52,17 @@ func arguments(cmd *cobra.Command) []string {
 	return names
 }
 
+var errNoCommand = errors.New("no such command")
+
+// helpFor shows the help of the command that the words name.
+func helpFor(cmd *cobra.Command, words []string) error {
+	about, rest, err := cmd.Root().Find(words)
+	if err != nil || len(rest) > 0 {
+		return usageError(cmd, errNoCommand)
+	}
+	return about.Help()
+}
+
 // takes wants exactly the arguments of the use line, and says which.
 func takes(cmd *cobra.Command, args []string) error {
 	names := arguments(cmd)
@@ -63,7 +74,7 @@ func takes(cmd *cobra.Command, args []string) error {
 	case len(args) >= least && len(args) <= len(names):
 		return nil
 	case len(names) == 0 && cmd.HasSubCommands():
-		return errors.New("no such command")
+		return errNoCommand
 	case len(names) == 0:
 		return errors.New("it takes no arguments")
 	}

@@ -606,7 +606,7 @@ func (s *station) listIncidents(ctx context.Context, all bool) error {
 		s.term.Say("no open incident; --all shows closed ones too")
 		return nil
 	}
-	t := s.term.Table("incident", "what", "aware", "risk", "~cases", "~next")
+	t := s.term.Table("incident", "what", "aware", "risk", "~cases", "^next")
 	for _, r := range rows {
 		var cases []string
 		for _, no := range r.Cases {

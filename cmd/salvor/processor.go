@@ -301,7 +301,7 @@ func (s *station) listProcessors(ctx context.Context) error {
 		s.term.Say("no processor is registered: salvor processor add ID")
 		return nil
 	}
-	t := s.term.Table("processor", "~name", "~for", "contract", "until", "country", "there now", "~may be sent")
+	t := s.term.Table("processor", "~name", "~for", "contract", "until", "country", "there now", "^may be sent")
 	for _, r := range rows {
 		var services []string
 		for _, x := range r.Services {

@@ -26,6 +26,9 @@ type program struct {
 	// carrier says on what a file or a device lies.
 	carrier func(path string) (blockdev.Carrier, error)
 
+	begun bool  // a command has begun to run: what goes wrong from here on is no usage error
+	wrong error // help was asked of a command that does not exist
+
 	// the flags that every command has
 	stateDir string
 	as       string
@@ -43,17 +46,24 @@ func newProgram(streams ui.Streams) *program {
 }
 
 // run executes one command line and returns its exit status.
-func (p *program) run(args []string) int {
+func (p *program) run(args []string) int { return p.runRoot(newRoot(p), args) }
+
+func (p *program) runRoot(root *cobra.Command, args []string) int {
 	ctx, stop := ui.WithInterrupt(context.Background())
 	defer stop()
-	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetIn(p.term.In)
 	root.SetOut(p.term.Out)
 	root.SetErr(p.term.Err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = p.wrong
+	}
 	if err == nil {
 		return ui.Done
+	}
+	if _, own := errors.AsType[*ui.Error](err); !own && !p.begun {
+		err = usageError(cmd, err)
 	}
 	p.term.JSON = p.term.JSON || wantsJSON(args)
 	err = explain(err)
@@ -61,6 +71,23 @@ func (p *program) run(args []string) int {
 		err = explain(context.Cause(ctx)) // what failed was told to stop
 	}
 	return p.term.Fail(err)
+}
+
+// usageError is what the flag library refuses, in the words of this program.
+func usageError(cmd *cobra.Command, err error) error {
+	return &ui.Error{Code: ui.Usage, What: commandName(cmd), Why: flagWhy(err), Hint: cmd.CommandPath() + " --help", Err: err}
+}
+
+// helpOf shows the help of a command. Of one that does not exist the flag library would
+// show that of the command above it, as if all were well.
+func (p *program) helpOf(show func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
+			p.wrong = usageError(cmd, errNoCommand)
+			return
+		}
+		show(cmd, args)
+	}
 }
 
 // wantsJSON looks for --json in a command line that could not be parsed, so that
@@ -112,9 +139,8 @@ has come, with a signed attest of what was proved.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &ui.Error{Code: ui.Usage, What: commandName(cmd), Why: flagWhy(err), Hint: cmd.CommandPath() + " --help", Err: err}
-	})
+	root.SetFlagErrorFunc(usageError)
+	root.SetHelpFunc(p.helpOf(root.HelpFunc()))
 	root.CompletionOptions.HiddenDefaultCmd = false
 	f := root.PersistentFlags()
 	f.StringVar(&p.stateDir, "state", "", "directory of this station's ledger and key")
@@ -149,6 +175,7 @@ has come, with a signed attest of what was proved.`,
 			c.Short = "the completion script for bash, zsh, fish or powershell"
 		case "help":
 			c.Short = "help for a command"
+			c.Run, c.RunE = nil, helpFor
 		}
 	}
 	p.finish(root)
@@ -168,9 +195,15 @@ func (p *program) finish(cmd *cobra.Command) {
 			if err == nil {
 				return nil
 			}
-			return &ui.Error{Code: ui.Usage, What: commandName(c), Why: err.Error(), Hint: c.CommandPath() + " --help", Err: err}
+			return usageError(c, err)
 		}
 		p.complete(cmd)
+	}
+	if do := cmd.RunE; do != nil {
+		cmd.RunE = func(c *cobra.Command, args []string) error {
+			p.begun = true
+			return do(c, args)
+		}
 	}
 	single := func(f *pflag.Flag) {
 		if _, many := f.Value.(pflag.SliceValue); !many {

@@ -9,8 +9,9 @@ import (
 )
 
 // Table collects rows and writes them in columns to standard output. On a terminal
-// it fits the width (80 when that is unknown): the columns marked as flexible are
-// cut with an ellipsis, the widest first. Off a terminal nothing is cut.
+// it fits the width (80 when that is unknown): a column that may stand below does, and
+// then the columns marked as flexible are cut with an ellipsis, the widest first. Off a
+// terminal nothing is cut, and every row is one line.
 type Table struct {
 	t     *Terminal
 	cols  []column
@@ -19,8 +20,8 @@ type Table struct {
 }
 
 type column struct {
-	head        string
-	right, flex bool
+	head               string
+	right, flex, below bool
 }
 
 // minimum width to which a flexible column is cut.
@@ -28,7 +29,8 @@ const leastFlex = 6
 
 // Table begins a table. A header that begins with ">" sets its column to the right
 // (numbers, sizes); one that begins with "~" may be cut to fit the screen (names,
-// models, reasons). All others are shown whole.
+// models, reasons); one that begins with "^" goes to a line of its own below each row
+// where the rows do not fit (what to do next). All others are shown whole.
 func (t *Terminal) Table(headers ...string) *Table {
 	tb := &Table{t: t}
 	if t.StdoutIsTerminal() {
@@ -41,6 +43,8 @@ func (t *Terminal) Table(headers ...string) *Table {
 			c.head, c.right = h[1:], true
 		case strings.HasPrefix(h, "~"):
 			c.head, c.flex = h[1:], true
+		case strings.HasPrefix(h, "^"):
+			c.head, c.below = h[1:], true
 		}
 		tb.cols = append(tb.cols, c)
 	}
@@ -75,13 +79,17 @@ func (tb *Table) Flush() error {
 		head[i] = strings.ToUpper(c.head)
 	}
 	rows := append([][]string{head}, tb.rows...)
-	widths := tb.widths(rows)
+	cols, below := tb.cols, make([]string, len(rows))
+	if tb.tooWide(rows) {
+		cols, rows, below = split(cols, rows)
+	}
+	widths := tb.widths(cols, rows)
 	var buf bytes.Buffer
 	w := tabwriter.NewWriter(&buf, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i, cell := range row {
 			cell = cut(cell, widths[i])
-			if tb.cols[i].right {
+			if cols[i].right {
 				cell = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell
 			}
 			if i > 0 {
@@ -94,28 +102,70 @@ func (tb *Table) Flush() error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := tb.t.Out.Write(trimLines(buf.Bytes()))
+	lines := bytes.SplitAfter(trimLines(buf.Bytes()), []byte("\n"))
+	var out []byte
+	for i := range rows { // a cell has no line break: it was cleaned
+		out = append(out, lines[i]...)
+		out = append(out, below[i]...)
+	}
+	_, err := tb.t.Out.Write(out)
 	return err
 }
 
-// widths returns the width of every column after the flexible ones gave way.
-func (tb *Table) widths(rows [][]string) []int {
-	widths := make([]int, len(tb.cols))
+// tooWide tells whether whole rows do not fit the screen.
+func (tb *Table) tooWide(rows [][]string) bool {
+	return tb.limit > 0 && total(natural(rows)) > tb.limit
+}
+
+// belowIndent is how far the line below a row stands in.
+const belowIndent = "    "
+
+// split takes the columns that may stand below out of the rows, and makes lines of their
+// cells; the head has none.
+func split(cols []column, rows [][]string) (kept []column, short [][]string, below []string) {
+	for _, c := range cols {
+		if !c.below {
+			kept = append(kept, c)
+		}
+	}
+	short, below = make([][]string, len(rows)), make([]string, len(rows))
+	for i, row := range rows {
+		for k, cell := range row {
+			switch {
+			case !cols[k].below:
+				short[i] = append(short[i], cell)
+			case i > 0 && cell != "-":
+				below[i] += belowIndent + cell + "\n"
+			}
+		}
+	}
+	return kept, short, below
+}
+
+func natural(rows [][]string) []int {
+	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	if tb.limit == 0 {
-		return widths
+	return widths
+}
+
+func total(widths []int) int {
+	n := 2 * (len(widths) - 1)
+	for _, w := range widths {
+		n += w
 	}
-	total := 2 * (len(widths) - 1)
-	for _, n := range widths {
-		total += n
-	}
-	for total > tb.limit {
+	return n
+}
+
+// widths returns the width of every column after the flexible ones gave way.
+func (tb *Table) widths(cols []column, rows [][]string) []int {
+	widths := natural(rows)
+	for tb.limit > 0 && total(widths) > tb.limit {
 		widest := -1
-		for i, c := range tb.cols {
+		for i, c := range cols {
 			if c.flex && widths[i] > leastFlex && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
@@ -124,7 +174,6 @@ func (tb *Table) widths(rows [][]string) []int {
 			break // nothing left that may be cut: let the line wrap
 		}
 		widths[widest]--
-		total--
 	}
 	return widths
 }

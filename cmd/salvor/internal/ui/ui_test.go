@@ -303,6 +303,19 @@ func TestTableFitsTheTerminalAndLosesNothingOffIt(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", must, out)
 		}
 	}
+	for limit, want := range map[int]string{
+		80: "CASE          STATE\nB1-2026-0042  kept\n    " + strings.Repeat("look at it again ", 5) + "\nB1-2026-0043  due\n",
+		0:  "CASE          STATE  NEXT\nB1-2026-0042  kept   " + strings.Repeat("look at it again ", 5) + "\nB1-2026-0043  due    -\n",
+	} {
+		out.Reset()
+		tb = term.Table("case", "state", "^next")
+		tb.Row("B1-2026-0042", "kept", strings.Repeat("look at it again ", 5)+"!")
+		tb.Row("B1-2026-0043", "due")
+		tb.limit = limit
+		if err := tb.Flush(); err != nil || out.String() != strings.ReplaceAll(want, "again \n", "again !\n") {
+			t.Errorf("%d columns: %v\n%s", limit, err, out)
+		}
+	}
 	out.Reset()
 	if err := term.Table("a").Flush(); err != nil || out.Len() != 0 {
 		t.Errorf("an empty table wrote %q, %v", out, err)
