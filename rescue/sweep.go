@@ -206,7 +206,8 @@ func (s *Strategy) sweepFailed(changed []mapfile.Run, r Read, res Result, lost s
 func (s *Strategy) jump(run *badRun, res Result) int64 {
 	length := run.last - run.first
 	// A failure costs as much as hundreds of megabytes; the least jump is a part of them.
-	least := max(s.sectors(MaxRead), s.m.Sectors()/100_000, s.sectors(run.cost/20))
+	// On a small disk that would be all of it, before anything is known of what lies there.
+	least := max(s.sectors(MaxRead), s.m.Sectors()/100_000, min(s.sectors(run.cost/20), s.m.Sectors()/16))
 	to := run.last + min(max(length, least), max(s.m.Sectors()/100, least))
 	if forecast := s.forecast(length); forecast > 0 {
 		to = max(run.first+forecast+forecast*3/100, run.last+least)
