@@ -30,12 +30,30 @@ type AuditResult struct {
 	Faults     []Fault            // at most a thousand; by event, those without one first
 }
 
+// A Check is one of the things that an audit looks at.
+type Check string
+
+// The checks, each with what it finds to be so when it has no fault.
+const (
+	CheckStorage    Check = "storage"     // the database file, its tables and guard rails are whole
+	CheckSignatures Check = "signatures"  // every event is signed by an enrolled station, and by its operator where he has a key
+	CheckSequence   Check = "sequence"    // no event is missing, or there twice
+	CheckLinks      Check = "links"       // every event names the one before it, and those of its case that were there
+	CheckTree       Check = "tree"        // trees and checkpoints are those of the events
+	CheckWitnesses  Check = "witnesses"   // the logs are those that other stations have witnessed
+	CheckPrivate    Check = "commitments" // private parts are those that the events bind, and what was erased is gone
+	CheckDerived    Check = "projections" // every derived row is what the events give
+	CheckAttests    Check = "attests"     // the stored attests are those that were issued
+	CheckJournals   Check = "journals"    // the journals that were looked at hold the same
+)
+
 // A Fault is one thing that is not as the signed events say. Where an event
 // can be named, it is.
 type Fault struct {
-	Ref  custody.Ref  // zero when no event can be named
-	Type custody.Type // "" when the event's type cannot be known
-	What string
+	Ref   custody.Ref  // zero when no event can be named
+	Type  custody.Type // "" when the event's type cannot be known
+	What  string
+	Check Check // which found it
 }
 
 // String returns the fault as "T1/7 (hold.added): what".
@@ -80,6 +98,7 @@ func (l *Ledger) AuditWith(ctx context.Context, o AuditOptions) (AuditResult, er
 	if err := l.snapshot(ctx, func(conn queryer) error { a.conn = conn; return a.run(ctx) }); err != nil {
 		return a.result, fmt.Errorf("audit: %w", err)
 	}
+	a.check = CheckJournals
 	for _, j := range o.Journals {
 		if err := a.checkJournal(ctx, j); err != nil {
 			return a.result, fmt.Errorf("audit: %w", err)
@@ -112,7 +131,8 @@ type auditing struct {
 	cases   map[custody.CaseNo][]byte // keyed hashes of what was checked
 	kinds   map[string]custody.Type
 
-	unreadable bool // a table is not as it should be: nothing more can be checked
+	check      Check // that is being carried out
+	unreadable bool  // a table is not as it should be: nothing more can be checked
 }
 
 // An auditedLog is the log of one station.
@@ -148,8 +168,13 @@ type claim struct {
 }
 
 func (a *auditing) fault(ref custody.Ref, t custody.Type, format string, args ...any) {
+	a.faultOf(a.check, ref, t, format, args...)
+}
+
+// faultOf is a fault of another check than the one that came across it.
+func (a *auditing) faultOf(check Check, ref custody.Ref, t custody.Type, format string, args ...any) {
 	if len(a.result.Faults) < maxFaults {
-		a.result.Faults = append(a.result.Faults, Fault{ref, t, fmt.Sprintf(format, args...)})
+		a.result.Faults = append(a.result.Faults, Fault{ref, t, fmt.Sprintf(format, args...), check})
 	}
 }
 
@@ -160,10 +185,22 @@ func (a *auditing) run(ctx context.Context) error {
 	a.claims = make(map[claim]custody.Ref)
 	a.cases = make(map[custody.CaseNo][]byte)
 	a.kinds = make(map[string]custody.Type)
-	for _, check := range []func(context.Context) error{
-		a.checkFile, a.checkSchema, a.checkSelf, a.checkLogs, a.checkClaims, a.checkForks, a.checkPrivate, a.checkCases, a.checkAttests,
+	for _, part := range []struct {
+		check Check
+		do    func(context.Context) error
+	}{
+		{CheckStorage, a.checkFile},
+		{CheckStorage, a.checkSchema},
+		{CheckStorage, a.checkSelf},
+		{CheckSignatures, a.checkLogs},
+		{CheckWitnesses, a.checkClaims},
+		{CheckSequence, a.checkForks},
+		{CheckPrivate, a.checkPrivate},
+		{CheckDerived, a.checkCases},
+		{CheckAttests, a.checkAttests},
 	} {
-		if err := check(ctx); err != nil {
+		a.check = part.check
+		if err := part.do(ctx); err != nil {
 			return err
 		}
 		if a.unreadable {

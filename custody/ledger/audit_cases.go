@@ -156,7 +156,7 @@ func (a *auditing) checkHeads(events []custody.Event) {
 	}
 	for _, e := range events {
 		if e.Station == a.station.Name() && !a.namesAll(e, events) {
-			a.fault(e.Ref(), e.Type(), "the events of its case that it names are not those that were there")
+			a.faultOf(CheckLinks, e.Ref(), e.Type(), "the events of its case that it names are not those that were there")
 		}
 	}
 }

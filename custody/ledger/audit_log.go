@@ -222,11 +222,11 @@ func (a *auditing) checkEvent(log *auditedLog, r *eventRow, follow *following) {
 	ref, kind := custody.Ref{Station: log.name, Seq: r.seq}, custody.Type(r.kind)
 	a.result.Events++
 	for next := int64(len(log.events)) + 1; next < r.seq && len(a.result.Faults) < maxFaults; next++ {
-		a.fault(custody.Ref{Station: log.name, Seq: next}, "", "the event is missing")
+		a.faultOf(CheckSequence, custody.Ref{Station: log.name, Seq: next}, "", "the event is missing")
 		log.events = append(log.events, audited{})
 	}
 	if r.seq != int64(len(log.events))+1 {
-		a.fault(ref, kind, "it stands out of its order")
+		a.faultOf(CheckSequence, ref, kind, "it stands out of its order")
 		return
 	}
 	e := r.event
@@ -241,8 +241,8 @@ func (a *auditing) checkEvent(log *auditedLog, r *eventRow, follow *following) {
 	} else {
 		got.leaf = custody.Hash{}
 	}
-	if fault := unfit(log, r, follow); fault != "" {
-		a.fault(ref, kind, "%s", fault)
+	if check, fault := unfit(log, r, follow); fault != "" {
+		a.faultOf(check, ref, kind, "%s", fault)
 	} else {
 		got.sane = true
 	}
@@ -255,26 +255,26 @@ func (a *auditing) checkEvent(log *auditedLog, r *eventRow, follow *following) {
 	follow.ids[r.id] = true
 }
 
-// unfit says why an event does not fit to those before it; "" when it does.
-func unfit(log *auditedLog, r *eventRow, follow *following) string {
+// unfit says which check an event does not pass and why; "" when it fits.
+func unfit(log *auditedLog, r *eventRow, follow *following) (Check, string) {
 	e := r.event
 	switch {
 	case r.err != nil:
-		return r.err.Error()
+		return CheckSignatures, r.err.Error()
 	case e.Ref() != custody.Ref{Station: log.name, Seq: r.seq}:
-		return "the event in its place is " + e.Ref().String()
+		return CheckSequence, "the event in its place is " + e.Ref().String()
 	case len(log.events) > 0 && log.events[len(log.events)-1].sane && e.Prev != log.events[len(log.events)-1].leaf:
-		return "the event before it is not the one that it follows"
+		return CheckLinks, "the event before it is not the one that it follows"
 	case !bytes.Equal(r.leaf, r.sum[:]):
-		return "its stored hash is not that of its bytes"
+		return CheckTree, "its stored hash is not that of its bytes"
 	case e.ID != r.id || e.TS.Unix() != r.ts || string(e.Type()) != r.kind || string(e.Case) != r.no:
-		return "id, time, type or case beside it are not those that were signed"
+		return CheckDerived, "id, time, type or case beside it are not those that were signed"
 	case follow.ids[e.ID]:
-		return "another event has its id"
+		return CheckSequence, "another event has its id"
 	case r.n <= follow.n:
-		return "it arrived before an event that it follows"
+		return CheckSequence, "it arrived before an event that it follows"
 	}
-	return ""
+	return "", ""
 }
 
 // note keeps what later checks compare with.
@@ -338,6 +338,9 @@ func (t *wholeTree) root(size int64) (custody.Hash, error) {
 // checkTree computes the tree of a log and compares it with the stored one and
 // with the checkpoint.
 func (a *auditing) checkTree(ctx context.Context, log *auditedLog) error {
+	check := a.check
+	a.check = CheckTree
+	defer func() { a.check = check }()
 	stored := treeReader(ctx, a.conn, log.name)
 	for i := log.tree.size; i < int64(len(log.events)); i++ {
 		leaf := log.events[i].leaf
@@ -453,7 +456,7 @@ func (a *auditing) checkCheckpoint(ctx context.Context, log *auditedLog) error {
 		a.result.Checkpoint = cp
 	}
 	for seq := last.Seq + 1; seq <= cp.Size && len(a.result.Faults) < maxFaults; seq++ {
-		a.fault(custody.Ref{Station: last.Station, Seq: seq}, "", "the event is missing: the checkpoint counts it")
+		a.faultOf(CheckSequence, custody.Ref{Station: last.Station, Seq: seq}, "", "the event is missing: the checkpoint counts it")
 	}
 	if own && cp.Size < last.Seq {
 		a.fault(last, a.at(last).kind, "the checkpoint counts only %d events", cp.Size)

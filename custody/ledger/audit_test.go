@@ -208,6 +208,9 @@ func TestAuditNamesTheEventThatWasTamperedWith(t *testing.T) {
 			found := false
 			for _, f := range result.Faults {
 				found = found || strings.HasPrefix(f.String(), test.want)
+				if f.Check == "" {
+					t.Errorf("which check found it is not told: %s", f)
+				}
 				if f.Ref.Seq != 0 && !slices.Contains(allowed, f.Ref.Seq) {
 					t.Errorf("accuses an innocent event: %s", f)
 				}

@@ -434,7 +434,7 @@ func TestEntriesThatCannotBecomeEventsAreRefused(t *testing.T) {
 }
 
 func ExampleFault() {
-	fmt.Println(Fault{custody.Ref{Station: "T1", Seq: 7}, custody.TypeHoldAdded, "its stored hash is not that of its bytes"})
+	fmt.Println(Fault{Ref: custody.Ref{Station: "T1", Seq: 7}, Type: custody.TypeHoldAdded, What: "its stored hash is not that of its bytes", Check: CheckTree})
 	// Output: T1/7 (hold.added): its stored hash is not that of its bytes
 }
 
