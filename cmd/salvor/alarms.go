@@ -16,6 +16,8 @@ func recordVerdicts() []verdict {
 		{ledger.ErrRolledBack, ui.VerifyFailed, "somebody put an old ledger in its place: keep a copy of it and find out who; salvor ledger catch-up takes back what the vaults hold"},
 		{ledger.ErrUnpublished, ui.Absent, "mount the vault, then salvor sync"},
 		{journal.ErrWrongShop, ui.Refused, "this is the vault of another shop: mount the right disk"},
+		{ledger.ErrRetired, ui.VerifyFailed, "ask where that disk was; salvor station settle NAME --vault VAULT says whether it counts"},
+		{ledger.ErrNewerEvent, ui.VerifyFailed, "install that version here too"},
 		{ledger.ErrRefused, ui.VerifyFailed, "find out who changed the vault; salvor sync names every file"},
 		{ledger.ErrCode, ui.VerifyFailed, "look at it again; if it is copied rightly, somebody stands in between"},
 		{ledger.ErrBackup, ui.WrongKey, "name the file that salvor ledger backup wrote, and the identity file of one of the shop's keys"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,9 +172,13 @@ func (x *exchange) end(ctx context.Context, err error) error {
 
 // notBelieved is how a command ends that met files which are not believed.
 func notBelieved(list []journal.Refusal) error {
+	hint := "find out who changed the vault; salvor audit --full names what is missing"
+	if !slices.ContainsFunc(list, func(r journal.Refusal) bool { return !errors.Is(r.Why, ledger.ErrRetired) }) {
+		hint = hintOf(ledger.ErrRetired)
+	}
 	return &ui.Error{
 		Code: ui.VerifyFailed, What: "journal", Why: fmt.Sprintf("%s not believed; each is named above", counted(len(list), "file in the vaults was", "files in the vaults were")),
-		Hint: "find out who changed the vault; salvor audit --full names what is missing",
+		Hint: hint,
 		Err:  &ledger.RefusedError{Refusals: list},
 	}
 }

@@ -22,7 +22,7 @@ approved when the code is the same.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newStationList(p), newStationApprove(p), newStationRetire(p))
+	cmd.AddCommand(newStationList(p), newStationApprove(p), newStationRetire(p), newStationSettle(p))
 	return cmd
 }
 
@@ -198,7 +198,8 @@ func newStationRetire(p *program) *cobra.Command {
 		Short: "believe nothing more that a station signs",
 		Long: `Ends a station: what it has signed and what is known here of it counts, what it signs
 from now on does not, at no station. Exchange with it once more before, if it still
-runs. Whose key was stolen or copied is retired at once.`,
+runs. Whose key was stolen or copied is retired at once. What turns up later and nobody
+had seen is told, until somebody settles it: salvor station settle.`,
 		Example: "  salvor station retire B2 --reason replaced",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -38,11 +38,18 @@ type LateError struct {
 // Error names the events and the cases.
 func (e *LateError) Error() string {
 	s := fmt.Sprintf("%v: events %d to %d of %s", ErrRetired, e.From, e.To, e.Station)
-	if e.From > e.To {
+	switch {
+	case e.From > e.To:
 		s = fmt.Sprintf("%v: the log of %s is not the one that was known", ErrRetired, e.Station)
+	case e.From == e.To:
+		s = fmt.Sprintf("%v: event %d of %s", ErrRetired, e.From, e.Station)
 	}
-	if len(e.Cases) > 0 {
-		s += fmt.Sprintf(", about %d cases from %s on", len(e.Cases), e.Cases[0])
+	for i, no := range e.Cases {
+		if i == 3 {
+			s += fmt.Sprintf(" and %d more cases", len(e.Cases)-i)
+			break
+		}
+		s += ", " + string(no)
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
