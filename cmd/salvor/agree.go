@@ -17,10 +17,9 @@ func newAgree(p *program) *cobra.Command {
 		Long: `Records that a customer agreed to more than at the intake: to send his disk to a
 laboratory, to destroy it. What he has once allowed stays on the record.`,
 		Example: `  salvor agree T1-2026-0001 --allow send --agreed`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.agree(cmd.Context(), args[0], allow, agreed) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.agree(ctx, args[0], allow, agreed)
+		}),
 	}
 	allowWords.addMany(cmd, &allow, "what he allows")
 	cmd.Flags().BoolVar(&agreed, "agreed", false, "the customer has read the notice and signed")
@@ -31,11 +30,7 @@ func (s *station) agree(ctx context.Context, no string, allow []string, agreed b
 	if err := checkAll(allowWords, "agree", allow); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeAgreementRecorded)
-	if err != nil {
-		return err
-	}
-	c, _, err := s.caseOf(ctx, no)
+	op, c, _, err := s.actsOn(ctx, custody.TypeAgreementRecorded, no)
 	if err != nil {
 		return err
 	}

@@ -263,10 +263,7 @@ func newCases(p *program) *cobra.Command {
   salvor cases --mine
   salvor cases --which held --sort deadline
   salvor cases --all --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.cases(cmd.Context(), o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.cases(ctx, o) }),
 	}
 	o.add(cmd, "by number")
 	cmd.Flags().BoolVar(&o.all, "all", false, "erased and closed cases too")
@@ -314,10 +311,7 @@ clocks of the law that run, operators without agreement or training, contracts t
 end, a backup that is old.`,
 		Example: `  salvor due
   salvor due --within 30d`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.due(cmd.Context(), within, o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.due(ctx, within, o) }),
 	}
 	cmd.Flags().StringVar(&within, "within", "0d", "look ahead: 30d, 6w, 3m or a date")
 	o.add(cmd, "by deadline")

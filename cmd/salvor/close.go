@@ -18,19 +18,12 @@ func newClose(p *program) *cobra.Command {
 		Long: `Closes a case. It needs every copy of the data returned, erased or destroyed, every
 item returned or destroyed, no open offer and no hold.`,
 		Example: `  salvor close T1-2026-0001`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.closeCase(cmd.Context(), args[0]) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.closeCase(ctx, args[0]) }),
 	}
 }
 
 func (s *station) closeCase(ctx context.Context, no string) error {
-	op, err := s.operator(ctx, custody.TypeCaseClosed)
-	if err != nil {
-		return err
-	}
-	c, _, err := s.caseOf(ctx, no)
+	op, c, _, err := s.actsOn(ctx, custody.TypeCaseClosed, no)
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,7 @@ func newConfirm(p *program) *cobra.Command {
 only for the shop's grace, 7 days unless the policy says less; a deadline that is
 earlier already stays. Nothing makes it later again.`,
 		Example: `  salvor confirm T1-2026-0001 --how signed`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.confirm(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.confirm(ctx, args[0], o) }),
 	}
 	confirmWords.add(cmd, &o.how, "how he said so")
 	cmd.Flags().StringVar(&o.recipient, "recipient", "", "`NAME` of who said so, where it was not the owner")
@@ -54,11 +51,7 @@ func (s *station) confirm(ctx context.Context, no string, o confirmOptions) erro
 	if err := s.clockPlausible(ctx, "confirm", o.clockChecked); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeCustomerConfirmed)
-	if err != nil {
-		return err
-	}
-	c, _, err := s.caseOf(ctx, no)
+	op, c, _, err := s.actsOn(ctx, custody.TypeCustomerConfirmed, no)
 	if err != nil {
 		return err
 	}

@@ -43,10 +43,9 @@ func newCorrect(p *program) *cobra.Command {
 use the newest value. ITEM is the number of a case, or an item of it: T1-2026-0001/1.`,
 		Example: `  salvor correct T1-2026-0001 --phone "+32 471 11 11 11" --reason "typed wrong"
   salvor correct T1-2026-0001/1 --serial WX12 --reason "read again"`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.correct(cmd.Context(), args[0], values, reason) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.correct(ctx, args[0], values, reason)
+		}),
 	}
 	for _, x := range corrections() {
 		values[x.flag] = cmd.Flags().String(x.flag, "", x.usage)
@@ -57,11 +56,7 @@ use the newest value. ITEM is the number of a case, or an item of it: T1-2026-00
 }
 
 func (s *station) correct(ctx context.Context, text string, values map[string]*string, reason string) error {
-	op, err := s.operator(ctx, custody.TypeEventCorrected)
-	if err != nil {
-		return err
-	}
-	c, number, err := s.caseOf(ctx, text)
+	op, c, number, err := s.actsOn(ctx, custody.TypeEventCorrected, text)
 	if err != nil {
 		return err
 	}

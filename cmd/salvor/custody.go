@@ -23,8 +23,7 @@ the label: T1-2026-0001/1. The number of the case is enough where it has one ite
 		Example: `  salvor custody place T1-2026-0001/1 L-03
   salvor custody offer T1-2026-0001/1 --to an --why imaging
   salvor custody accept salvor:T1-2026-0001/1 --place L-04`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	cmd.AddCommand(newOffer(p), newAccept(p), newPlace(p), newSeal(p), newLook(p), newSend(p), newBack(p))
 	return cmd
@@ -77,10 +76,7 @@ func newOffer(p *program) *cobra.Command {
 		Long: `Offers an item that you have in hand to another operator, who takes it with
 "salvor custody accept". Until then it is in your hands.`,
 		Example: `  salvor custody offer T1-2026-0001/1 --to an --why imaging --seal intact`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.offer(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.offer(ctx, args[0], o) }),
 	}
 	cmd.Flags().StringVar(&o.other, "to", "", "`LOGIN` of who is to take it")
 	transferWords.add(cmd, &o.why, "why it changes hands")
@@ -93,11 +89,7 @@ func (s *station) offer(ctx context.Context, item string, o transferOptions) err
 	if err := cmp.Or(transferWords.check("custody offer", o.why), sealWords.check("custody offer", o.seal)); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeCustodyOffered)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypeCustodyOffered, item)
 	if err != nil {
 		return err
 	}
@@ -152,10 +144,7 @@ func newAccept(p *program) *cobra.Command {
 whoever has it, who should stand beside you. Where records of two stations disagree
 about who has it, --from says from whom you took it, and the dispute is over.`,
 		Example: `  salvor custody accept T1-2026-0001/1 --seal intact --place L-04`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.accept(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.accept(ctx, args[0], o) }),
 	}
 	cmd.Flags().StringVar(&o.place, "place", "", "`PLACE` where you put it, such as L-04")
 	cmd.Flags().StringVar(&o.other, "from", "", "`LOGIN` of who gave it (default: whoever offered it, or has it)")
@@ -170,11 +159,7 @@ func (s *station) accept(ctx context.Context, item string, o transferOptions) er
 	if err := cmp.Or(transferWords.check("custody accept", o.why), sealWords.check("custody accept", o.seal), placeCode("custody accept", o.place)); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeCustodyAccepted)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypeCustodyAccepted, item)
 	if err != nil {
 		return err
 	}

@@ -24,10 +24,7 @@ kept longer is held (salvor hold add), or copied anew with a new agreement. Data
 a special category are never made due so soon that nobody could object.`,
 		Example: `  salvor deadline T1-2026-0001 --keep 14d --reason "asked for by the customer"
   salvor deadline T1-2026-0001 --until 2026-12-24`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.shorten(cmd.Context(), args[0], o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.shorten(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.keep, "keep", "", "so much from now: 14d, 6w, 3m, 36h; 0d is due at once")
@@ -45,11 +42,7 @@ func (s *station) shorten(ctx context.Context, no string, o deadlineOptions) err
 	if err := s.clockPlausible(ctx, "deadline", o.clockChecked); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeDeadlineShortened)
-	if err != nil {
-		return err
-	}
-	c, _, err := s.caseOf(ctx, no)
+	op, c, _, err := s.actsOn(ctx, custody.TypeDeadlineShortened, no)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,14 +52,9 @@ blocks it.`,
   salvor destroyed T1-2026-0001 --image image-01 --method shred --witness an \
     --processor green --reference R-2026-118
   salvor destroyed --vault usb2 --method drill --witness an --reason "it fails"`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			text := ""
-			if len(args) > 0 {
-				text = args[0]
-			}
-			return p.withStation(cmd.Context(), func(s *station) error { return s.destroyed(cmd.Context(), text, o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.destroyed(ctx, strings.Join(args, ""), o) // none with --vault
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "the medium on which this image lay")
@@ -277,12 +273,9 @@ func newErased(p *program) *cobra.Command {
 with "salvor wipe": the attest of that says what was proved. What proves nothing ends
 nothing.`,
 		Example: `  salvor erased T1-2026-0001 --copy c-3f9a12bc --attest 235a0663…`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				return s.erasedCopy(cmd.Context(), args[0], copyID, attest, reason)
-			})
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.erasedCopy(ctx, args[0], copyID, attest, reason)
+		}),
 	}
 	cmd.Flags().StringVar(&copyID, "copy", "", "`ID` of the copy (default: the image file that ITEM is)")
 	cmd.Flags().StringVar(&attest, "attest", "", "`ID` of the attest of the wiped disk")

@@ -44,10 +44,7 @@ covers the service (salvor processor list), data that stay in the European Econo
 Area or are safeguarded, and the customer's leave (intake or agree: --allow send).`,
 		Example: `  salvor custody send T1-2026-0001/1 --to lab --service recovery \
     --carrier courier --back 3w`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.send(cmd.Context(), args[0], o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.send(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.processor, "to", "", "`PROCESSOR`'s id, as salvor processor list shows it")
@@ -64,11 +61,7 @@ func (s *station) send(ctx context.Context, item string, o externalOptions) erro
 	if err := cmp.Or(serviceWords.check("custody send", o.service), carrierWords.check("custody send", o.carrier), sealWords.check("custody send", o.seal)); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeSentExternal)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypeSentExternal, item)
 	if err != nil {
 		return err
 	}
@@ -116,10 +109,7 @@ func newBack(p *program) *cobra.Command {
 		Use:     "back ITEM",
 		Short:   "record that an item came back from a processor",
 		Example: `  salvor custody back T1-2026-0001/1 --carrier courier --place L-03`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.back(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.back(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	carrierWords.add(cmd, &o.carrier, "how it travelled")
@@ -134,11 +124,7 @@ func (s *station) back(ctx context.Context, item string, o externalOptions) erro
 	if err := cmp.Or(carrierWords.check("custody back", o.carrier), sealWords.check("custody back", o.seal), placeCode("custody back", o.place)); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeBackExternal)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypeBackExternal, item)
 	if err != nil {
 		return err
 	}

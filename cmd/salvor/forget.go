@@ -24,10 +24,7 @@ customer still has to get.
 
 A backup of the ledger keeps what it held: make a new one, and destroy the others.`,
 		Example: "  salvor forget T1-2026-0001",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.forget(cmd.Context(), args[0], yes) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.forget(ctx, args[0], yes) }),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "nothing is asked")
 	return cmd

@@ -63,6 +63,9 @@ func helpFor(cmd *cobra.Command, words []string) error {
 	return about.Help()
 }
 
+// showHelp is what a command does that only has others below it.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
 // takes wants exactly the arguments of the use line, and says which.
 func takes(cmd *cobra.Command, args []string) error {
 	names := arguments(cmd)

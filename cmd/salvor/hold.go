@@ -21,8 +21,7 @@ func newHold(p *program) *cobra.Command {
 		Short: "block the erasing of a case, until somebody looks again",
 		Example: `  salvor hold add T1-2026-0001 --kind legal --reason "claim" --review 3m
   salvor hold end T1-2026-0001 h-3f9a12bc --reason "claim settled"`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	cmd.AddCommand(newHoldAdd(p), newHoldEnd(p))
 	return cmd
@@ -35,12 +34,9 @@ func newHoldAdd(p *program) *cobra.Command {
 		Use:     "add CASE",
 		Short:   "block the erasing of a case",
 		Example: `  salvor hold add T1-2026-0001 --kind restriction --reason "asked" --review 3m`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				return s.addHold(cmd.Context(), args[0], kind, reason, review, clockChecked)
-			})
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.addHold(ctx, args[0], kind, reason, review, clockChecked)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&kind, "kind", "", "restriction, legal, incident or other")
@@ -75,10 +71,8 @@ func (s *station) addHold(ctx context.Context, no, kind, reason, review string, 
 	if !custody.HoldKind(kind).Valid() {
 		return usage("hold", "--kind: restriction, legal, incident or other", "")
 	}
-	if reason == "" {
-		if reason, err = s.term.Line(ctx, ui.Question{Text: "reason", Flag: "--reason", Check: notEmpty}); err != nil {
-			return err
-		}
+	if reason, err = s.text(ctx, reason, "--reason", "reason"); err != nil {
+		return err
 	}
 	if review == "" {
 		if review, err = s.term.Line(ctx, ui.Question{Text: "day on which somebody looks at it again", Flag: "--review", Check: func(a string) error {
@@ -170,12 +164,9 @@ func newHoldEnd(p *program) *cobra.Command {
 		Use:     "end CASE HOLD",
 		Short:   "end one hold",
 		Example: `  salvor hold end T1-2026-0001 h-3f9a12bc --reason "claim settled"`,
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				return s.endHold(cmd.Context(), args[0], args[1], reason)
-			})
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.endHold(ctx, args[0], args[1], reason)
+		}),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; recorded")
 	return cmd
@@ -193,10 +184,8 @@ func (s *station) endHold(ctx context.Context, no, id, reason string) error {
 	if custody.CheckID(id) != nil {
 		return usage("hold", "not the id of a hold", "salvor show "+no)
 	}
-	if reason == "" {
-		if reason, err = s.term.Line(ctx, ui.Question{Text: "reason", Flag: "--reason", Check: notEmpty}); err != nil {
-			return err
-		}
+	if reason, err = s.text(ctx, reason, "--reason", "reason"); err != nil {
+		return err
 	}
 	if _, err := s.append(ctx, op.ID, c.No, ledger.Entry{
 		Pub: custody.HoldEnded{Hold: id}, Private: map[string]string{custody.FieldReason: reason},

@@ -62,8 +62,7 @@ func newIncident(p *program) *cobra.Command {
 		Example: `  salvor incident open lost --facts "a stick is gone" --case T1-2026-0001
   salvor incident assess i-3f9a12bc --risk none
   salvor incident list`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	cmd.AddCommand(newIncidentOpen(p), newIncidentAssess(p), newIncidentNotify(p), newIncidentClose(p), newIncidentList(p))
 	return cmd
@@ -92,11 +91,10 @@ the authority, and 24 to the controller where the shop is a processor, which it 
 when one of the cases is kept under a contract as a processor.`,
 		Example: `  salvor incident open stolen --facts "no NAS" --aware "2026-11-21 08:10"
   salvor incident open disclosed --facts "wrong label" --case T1-2026-0001`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
 			o.kind = args[0]
-			return p.withStation(cmd.Context(), func(s *station) error { return s.openIncident(cmd.Context(), o) })
-		},
+			return s.openIncident(ctx, o)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.facts, "facts", "", "what happened, in words")
@@ -231,10 +229,7 @@ func newIncidentAssess(p *program) *cobra.Command {
 assessment counts. Where the risk is high the persons are told too; the contact
 data of the cases are shown by "salvor show CASE --contact".`,
 		Example: `  salvor incident assess i-3f9a12bc --risk high --subjects 3`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.assessIncident(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.assessIncident(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	riskWords.add(cmd, &o.risk, "what it may mean for the persons")
@@ -318,11 +313,10 @@ func newIncidentNotify(p *program) *cobra.Command {
 concerned). Being late needs its reason, now or when the incident is closed.`,
 		Example: `  salvor incident notify i-3f9a12bc authority --reference GBA-2026-811
   salvor incident notify i-3f9a12bc subjects --how letter --subjects 3`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
 			o.whom = args[1]
-			return p.withStation(cmd.Context(), func(s *station) error { return s.notifyIncident(cmd.Context(), args[0], o) })
-		},
+			return s.notifyIncident(ctx, args[0], o)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.at, "at", "", "`TIME` at which they were told (default: now)")
@@ -406,10 +400,7 @@ func newIncidentClose(p *program) *cobra.Command {
 		Long: `Closes an incident that is assessed. Whoever must be told was told, or a reason of
 the law exempts from it; what was late has its reason.`,
 		Example: `  salvor incident close i-3f9a12bc --no-authority no-risk --reason "encrypted"`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.closeIncident(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.closeIncident(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	noAuthorityWords.add(cmd, &o.noAuthority, "why the authority was not told")
@@ -554,10 +545,7 @@ func newIncidentList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "the open incidents with their clocks, the most urgent first",
 		Example: "  salvor incident list\n  salvor incident list --all --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.listIncidents(cmd.Context(), all) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.listIncidents(ctx, all) }),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "closed ones too")
 	return cmd

@@ -223,10 +223,7 @@ things (salvor return). Write no password and no national number into any field.
   salvor intake --customer "An Peeters" --purpose crash --agreed \
     --item hdd --maker WD --serial WX11 --seal S-1042 --place L-03 \
     --item computer --accessories "charger, bag" --wanted "photos" --end both`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.intake(cmd.Context(), o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.intake(ctx, o) }),
 	}
 	o.add(cmd)
 	f := cmd.Flags()

@@ -54,6 +54,27 @@ func (s *station) itemOf(ctx context.Context, text string) (custody.Case, custod
 	return c, custody.Item{}, usage("case "+string(c.No), fmt.Sprintf("it has %d items", len(left)), fmt.Sprintf("name one: %s/%s", c.No, left[0].Item))
 }
 
+// actsOn is who acts, and may do what an event of type t permits, on which case, and the
+// item on its label.
+func (s *station) actsOn(ctx context.Context, t custody.Type, text string) (custody.Operator, custody.Case, string, error) {
+	op, err := s.operator(ctx, t)
+	if err != nil {
+		return op, custody.Case{}, "", err
+	}
+	c, item, err := s.caseOf(ctx, text)
+	return op, c, item, err
+}
+
+// actsOnItem is actsOn for a command about one item.
+func (s *station) actsOnItem(ctx context.Context, t custody.Type, text string) (custody.Operator, custody.Case, custody.Item, error) {
+	op, err := s.operator(ctx, t)
+	if err != nil {
+		return op, custody.Case{}, custody.Item{}, err
+	}
+	c, i, err := s.itemOf(ctx, text)
+	return op, c, i, err
+}
+
 // openedEvent is the event that opened a case.
 func (s *station) openedEvent(ctx context.Context, no custody.CaseNo) (custody.Event, error) {
 	events, err := s.ledger.Events(ctx, no)

@@ -29,8 +29,7 @@ func newKey(p *program) *cobra.Command {
 purging need none of them; giving data back needs one. Keep the first, protected by
 a passphrase, away from the bench, and the second on paper in a safe.`,
 		Example: "  salvor key new --label counter --out counter.key\n  salvor key list",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    showHelp,
 	}
 	cmd.AddCommand(newKeyNew(p), newKeyAdd(p), newKeyList(p), newKeyTest(p))
 	return cmd
@@ -56,7 +55,6 @@ the page opens every image.
 Without a passphrase flag, ten words are offered on the terminal.`,
 		Example: `  salvor key new --label counter --out counter.key
   salvor key new --label safe --paper --out safe.txt`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error {
 				recipient, err := s.newKey(cmd.Context(), o)
@@ -178,7 +176,6 @@ func newKeyAdd(p *program) *cobra.Command {
 		Use:     "add RECIPIENT",
 		Short:   "add the public half of a key that was made elsewhere",
 		Example: "  salvor key add age1… --label safe",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error {
 				if err := s.addKey(cmd.Context(), args[0], label); err != nil {
@@ -253,7 +250,6 @@ func newKeyList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "the keys to which images are encrypted",
 		Example: "  salvor key list",
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withStation(cmd.Context(), func(s *station) error {
 				shop, err := s.ledger.Shop(cmd.Context())
@@ -295,7 +291,6 @@ func newKeyTest(p *program) *cobra.Command {
 		Long: `Opens the key files of the newest image with each identity; nothing of the
 customer's data is read. Without an image it is tried on a key file of its own.`,
 		Example: "  salvor key test --identity counter.key",
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
 				return usage("key test", "no identity file", "--identity FILE")

@@ -17,8 +17,7 @@ func newOperator(p *program) *cobra.Command {
 		Use:     "operator",
 		Short:   "the people who work on customers' disks, and the purge job",
 		Example: "  salvor operator add jan --name \"Jan Maes\" --agreement 2026-01-05\n  salvor operator list",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    showHelp,
 	}
 	cmd.AddCommand(newOperatorAdd(p), newOperatorList(p), newOperatorEnd(p), newOperatorKey(p))
 	return cmd
@@ -39,10 +38,7 @@ data-protection agreement an operator may not touch customers' data. Repeat the
 command with a new date when an agreement or the yearly training was renewed.`,
 		Example: `  salvor operator add jan --name "Jan Maes" --agreement 2026-01-05
   salvor operator add nas-purge --job`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.addOperator(cmd.Context(), args[0], o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.addOperator(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.name, "name", "", "the person's name")
@@ -160,10 +156,7 @@ func newOperatorList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "the operators with agreement, training and end",
 		Example: "  salvor operator list",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.listOperators(cmd.Context()) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.listOperators(ctx) }),
 	}
 }
 
@@ -211,10 +204,7 @@ func newOperatorEnd(p *program) *cobra.Command {
 		Short:   "end an operator's access",
 		Long:    `Ends the access of the operator with that login, or with that id.`,
 		Example: "  salvor operator end jan --date 2026-12-31",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.endOperator(cmd.Context(), args[0], date) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.endOperator(ctx, args[0], date) }),
 	}
 	cmd.Flags().StringVar(&date, "date", "", "the last day (default: today)")
 	return cmd

@@ -26,8 +26,7 @@ func newOperatorKey(p *program) *cobra.Command {
 one in a file under a passphrase. From then on nothing is recorded under his name
 without its signature.`,
 		Example: "  salvor operator key add\n  salvor operator key list",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    showHelp,
 	}
 	cmd.AddCommand(newOperatorKeyAdd(p), newOperatorKeyList(p), newOperatorKeyEnd(p))
 	return cmd
@@ -45,10 +44,9 @@ five minutes. On another machine the same command with --file says where the key
 there.`,
 		Example: `  salvor operator key add
   salvor operator key add --file ~/.ssh/id_ed25519`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.addOperatorKey(cmd.Context(), file, fingerprint) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, _ []string) error {
+			return s.addOperatorKey(ctx, file, fingerprint)
+		}),
 	}
 	cmd.Flags().StringVar(&file, "file", "", "private key `FILE` under a passphrase")
 	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "which key of the agent: `SHA256:…`")
@@ -171,10 +169,7 @@ func newOperatorKeyList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "who signs, with which key; who is asserted only",
 		Example: "  salvor operator key list",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.listOperatorKeys(cmd.Context()) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.listOperatorKeys(ctx) }),
 	}
 }
 
@@ -233,12 +228,9 @@ func newOperatorKeyEnd(p *program) *cobra.Command {
 		Long: `Ends a signing key from now on. Anybody may end a key that is lost or stolen, also one
 of a colleague.`,
 		Example: "  salvor operator key end k-3f9a12bc --reason lost",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error {
-				return s.endOperatorKey(cmd.Context(), args[0], custody.EndReason(why))
-			})
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.endOperatorKey(ctx, args[0], custody.EndReason(why))
+		}),
 	}
 	cmd.Flags().StringVar(&why, "reason", "", "replaced, lost, stolen or closed")
 	return cmd

@@ -15,10 +15,9 @@ func newPlace(p *program) *cobra.Command {
 		Use:     "place ITEM PLACE",
 		Short:   "say where an item lies from now on",
 		Example: `  salvor custody place T1-2026-0001/1 L-03`,
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.place(cmd.Context(), args[0], args[1], reason) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.place(ctx, args[0], args[1], reason)
+		}),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "more about it, in words")
 	return cmd
@@ -31,11 +30,7 @@ func (s *station) place(ctx context.Context, item, place, reason string) error {
 	if err := placeCode("custody place", place); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypePlaceChanged)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypePlaceChanged, item)
 	if err != nil {
 		return err
 	}
@@ -50,10 +45,7 @@ func newSeal(p *program) *cobra.Command {
 		Use:     "seal ITEM NUMBER",
 		Short:   "record the seal that was put on an item",
 		Example: `  salvor custody seal T1-2026-0001/1 S-1042`,
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.seal(cmd.Context(), args[0], args[1]) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.seal(ctx, args[0], args[1]) }),
 	}
 }
 
@@ -64,11 +56,7 @@ func (s *station) seal(ctx context.Context, item, number string) error {
 	if err := sealNumber("custody seal", number); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeSealApplied)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypeSealApplied, item)
 	if err != nil {
 		return err
 	}
@@ -88,10 +76,7 @@ func newLook(p *program) *cobra.Command {
 		Long: `Records what a look at the seal shows. A seal that is broken or missing stays an
 exception on every overview.`,
 		Example: `  salvor custody check T1-2026-0001/1 --seal intact`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.look(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.look(ctx, args[0], o) }),
 	}
 	sealWords.add(cmd, &o.seal, "what the seal looks like")
 	cmd.Flags().StringVar(&o.condition, "condition", "", "what is to be seen on the item, in words")
@@ -103,11 +88,7 @@ func (s *station) look(ctx context.Context, item string, o lookOptions) error {
 	if err := sealWords.check("custody check", o.seal); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeSealChecked)
-	if err != nil {
-		return err
-	}
-	c, i, err := s.itemOf(ctx, item)
+	op, c, i, err := s.actsOnItem(ctx, custody.TypeSealChecked, item)
 	if err != nil {
 		return err
 	}

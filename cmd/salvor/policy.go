@@ -15,8 +15,7 @@ func newPolicy(p *program) *cobra.Command {
 		Short: "the shop's rules, and from which day they hold",
 		Example: `  salvor policy list
   salvor policy set validation required --from 2026-12-01`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	cmd.AddCommand(newPolicyList(p), newPolicySet(p))
 	return cmd
@@ -61,10 +60,9 @@ before stays as it was: a deadline that is set does not move with a rule. The
 periods of the law are only ever shortened.`,
 		Example: `  salvor policy set confirm.grace 3d
   salvor policy set four_eyes true --from 2027-01-01`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.setPolicy(cmd.Context(), args[0], args[1], from, reason) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.setPolicy(ctx, args[0], args[1], from, reason)
+		}),
 	}
 	cmd.Flags().StringVar(&from, "from", "", "first `DATE` on which it holds (default: today)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why; recorded")
@@ -119,10 +117,7 @@ func newPolicyList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "what the rules say today, since when, and what is to come",
 		Example: "  salvor policy list",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.listPolicies(cmd.Context()) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.listPolicies(ctx) }),
 	}
 }
 

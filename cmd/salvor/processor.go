@@ -25,8 +25,7 @@ func newProcessor(p *program) *cobra.Command {
 		Example: `  salvor processor add lab --name "Datalab bv" --service recovery \
     --contract C-1 --country BE --instructions --sub-approval --audit
   salvor processor list`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	cmd.AddCommand(newProcessorAdd(p), newProcessorEnd(p), newProcessorList(p))
 	return cmd
@@ -52,10 +51,7 @@ that the contract has what the law asks; without all three nothing is sent there
 		Example: `  salvor processor add lab --name "Datalab bv" --service recovery \
     --contract C-1 --from 2026-01-01 --until 2027-12-31 --country BE \
     --instructions --sub-approval --audit`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.addProcessor(cmd.Context(), args[0], o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.addProcessor(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.name, "name", "", "the company's name")
@@ -206,10 +202,9 @@ func newProcessorEnd(p *program) *cobra.Command {
 		Use:     "end ID",
 		Short:   "end a processor's contract",
 		Example: `  salvor processor end lab --date 2026-12-31 --reason "moved to another lab"`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.endProcessor(cmd.Context(), args[0], date, reason) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
+			return s.endProcessor(ctx, args[0], date, reason)
+		}),
 	}
 	cmd.Flags().StringVar(&date, "date", "", "the last day (default: today)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why; recorded")
@@ -256,10 +251,7 @@ func newProcessorList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "the processors, their contracts, and what is with them now",
 		Example: "  salvor processor list",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.listProcessors(cmd.Context()) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.listProcessors(ctx) }),
 	}
 }
 

@@ -52,8 +52,7 @@ func newRequest(p *program) *cobra.Command {
 		Example: `  salvor request new access --case T1-2026-0001 --text "which data do you have"
   salvor request answer r-3f9a12bc --outcome granted
   salvor request list`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	cmd.AddCommand(newRequestNew(p), newRequestExtend(p), newRequestAnswer(p), newRequestList(p))
 	return cmd
@@ -76,11 +75,10 @@ within one month of the day on which it arrived, at the shop or at anybody of it
 A request about a case belongs to it; otherwise say who asks.`,
 		Example: `  salvor request new access --case T1-2026-0001 --text "which data do you have"
   salvor request new erasure --customer "An Peeters" --received 2026-11-20`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
 			o.kind = args[0]
-			return p.withStation(cmd.Context(), func(s *station) error { return s.newRequest(cmd.Context(), o) })
-		},
+			return s.newRequest(ctx, o)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.caseNo, "case", "", "the case that it is about")
@@ -207,10 +205,7 @@ func newRequestExtend(p *program) *cobra.Command {
 		Long: `Gives a request two months more. It counts only when the person was told so, with
 the reason, before the first month was over; and only once.`,
 		Example: `  salvor request extend r-3f9a12bc --why complex --reason "nine disks"`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.extendRequest(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.extendRequest(ctx, args[0], o) }),
 	}
 	extensionWords.add(cmd, &o.why, "why it needs longer")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "the reason as the person was told it")
@@ -266,10 +261,7 @@ func newRequestAnswer(p *program) *cobra.Command {
 		Long: `Records when and how a request was answered. A refusal, a partial answer and one that
 is late need their reason.`,
 		Example: `  salvor request answer r-3f9a12bc --outcome granted --answer "sent a copy"`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.answerRequest(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.answerRequest(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	outcomeWords.add(cmd, &o.outcome, "how it was answered")
@@ -345,10 +337,7 @@ func newRequestList(p *program) *cobra.Command {
 		Use:     "list",
 		Short:   "the open requests, the most urgent first",
 		Example: "  salvor request list\n  salvor request list --all --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.listRequests(cmd.Context(), all) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, _ []string) error { return s.listRequests(ctx, all) }),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "answered ones too")
 	return cmd

@@ -76,10 +76,7 @@ return", "erased" or "destroyed" ends it.`,
 		Example: `  salvor restore T1-2026-0001 /dev/sdc --handover --identity counter.key \
     --reason "new disk for the customer"
   salvor restore T1-2026-0001 out.img --identity counter.key --reason test`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.restore(cmd.Context(), args[0], args[1], o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.restore(ctx, args[0], args[1], o) }),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "which image of the case, such as image-01")

@@ -56,10 +56,7 @@ image file that was handed in goes back only when it is named so.`,
   salvor return T1-2026-0001 --to proxy --recipient "Els Maes" \
     --proxy "letter of 9 January" --identity-shown
   salvor return T1-2026-0001 --to owner --identity-shown --no-items`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.giveBack(cmd.Context(), args[0], o) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.giveBack(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
 	recipientWords.add(cmd, &o.to, "who takes it")
@@ -106,11 +103,7 @@ func (s *station) giveBack(ctx context.Context, text string, o returnOptions) er
 	if err := o.check(); err != nil {
 		return err
 	}
-	op, err := s.operator(ctx, custody.TypeItemReturned)
-	if err != nil {
-		return err
-	}
-	c, item, err := s.caseOf(ctx, text)
+	op, c, item, err := s.actsOn(ctx, custody.TypeItemReturned, text)
 	if err != nil {
 		return err
 	}

@@ -132,12 +132,11 @@ has come, with a signed attest of what was proved.`,
   salvor purge`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			p.term.JSON, p.term.Quiet = p.json, p.quiet
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
 	root.SetFlagErrorFunc(usageError)
 	root.SetHelpFunc(p.helpOf(root.HelpFunc()))
@@ -182,8 +181,8 @@ has come, with a signed attest of what was proved.`,
 	return root
 }
 
-// finish gives every command what all of them have: the table of exit states at
-// the end of its help, and usage errors that exit 2.
+// finish gives every command what all of them have: the arguments that its use line
+// names, the table of exit states at the end of its help, and usage errors that exit 2.
 func (p *program) finish(cmd *cobra.Command) {
 	cmd.SetUsageTemplate(usageTemplate)
 	cmd.SetHelpTemplate(helpTemplate)

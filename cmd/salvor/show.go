@@ -25,10 +25,7 @@ of the shop, and that is recorded.`,
 		Example: `  salvor show T1-2026-0001
   salvor show salvor:T1-2026-0001/1
   salvor show T1-2026-0001 --contact`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.show(cmd.Context(), args[0], contact) })
-		},
+		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error { return s.show(ctx, args[0], contact) }),
 	}
 	cmd.Flags().BoolVar(&contact, "contact", false, "also the customer's name and how to reach him; recorded")
 	return cmd

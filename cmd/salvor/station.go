@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
 
 	"salvor/cmd/salvor/internal/config"
@@ -104,6 +105,14 @@ func (p *program) withStation(ctx context.Context, do func(*station) error) erro
 	return p.withStationAlone(ctx, func(s *station) error {
 		return s.exchanged(ctx, func() error { return do(s) })
 	})
+}
+
+// onStation is what a command runs: do, with the station open and the exchange around it.
+func (p *program) onStation(do func(ctx context.Context, s *station, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		return p.withStation(ctx, func(s *station) error { return do(ctx, s, args) })
+	}
 }
 
 // withStationAlone opens the station around a command that looks for what is wrong

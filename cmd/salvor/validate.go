@@ -27,10 +27,7 @@ the purge waits for it. Erasing before the deadline, where the data are special 
 under four eyes, needs it from another person than the one who erases. It makes
 nothing due earlier, and a hold blocks the erasing all the same.`,
 		Example: `  salvor validate T1-2026-0001`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withStation(cmd.Context(), func(s *station) error { return s.validate(cmd.Context(), args[0], o) })
-		},
+		RunE:    p.onStation(func(ctx context.Context, s *station, args []string) error { return s.validate(ctx, args[0], o) }),
 	}
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "what is to be erased was looked at; nothing is asked")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "more about it, in words")
@@ -38,11 +35,7 @@ nothing due earlier, and a hold blocks the erasing all the same.`,
 }
 
 func (s *station) validate(ctx context.Context, no string, o validateOptions) error {
-	op, err := s.operator(ctx, custody.TypePurgeValidated)
-	if err != nil {
-		return err
-	}
-	c, _, err := s.caseOf(ctx, no)
+	op, c, _, err := s.actsOn(ctx, custody.TypePurgeValidated, no)
 	if err != nil {
 		return err
 	}
