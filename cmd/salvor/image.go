@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/rescue"
 	"salvor/rescue/blockdev"
@@ -117,19 +118,33 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	unlock, err := s.lock("source-" + sourceID(ident))
+	if ui.ExitCode(err) == ui.Locked {
+		return &ui.Error{Code: ui.Locked, What: "source", Why: "another run of salvor on this station is imaging it", Hint: "wait until it has finished", Err: err}
+	}
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	defer func() {
+		if g.unlock != nil {
+			g.unlock()
+		}
+	}()
 	if err := g.findOrOpen(ctx); err != nil {
 		return err
 	}
-	unlockCase, err := s.lock(string(g.no))
-	if err != nil {
+	if err := g.lockCase(); err != nil {
 		return err
 	}
-	defer unlockCase()
 	return g.run(ctx)
+}
+
+// lockCase keeps other runs of this station away from the case, once.
+func (g *imaging) lockCase() (err error) {
+	if g.unlock == nil {
+		g.unlock, err = g.lock(string(g.no))
+	}
+	return err
 }
 
 // restrict takes only what a ddrescue map calls rescued.

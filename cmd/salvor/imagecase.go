@@ -84,6 +84,12 @@ func (g *imaging) inCase(ctx context.Context) error {
 		return err
 	}
 	g.no, g.item = c.No, item
+	if err := g.lockCase(); err != nil {
+		return err
+	}
+	if c, err = g.ledger.Case(ctx, c.No); err != nil { // another run may have ended just now
+		return err
+	}
 	found, err := g.continues(ctx, c)
 	if err != nil || found {
 		return err

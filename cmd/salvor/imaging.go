@@ -31,6 +31,7 @@ type imaging struct {
 	item   string // number of the item that was named; "" when none was
 	image  custody.Image
 	began  time.Time
+	unlock func() // lets others at the case; nil as long as they may
 	print  string // fingerprint of a source that has no serial number, or has a map
 
 	reading time.Time // when the disk began to be read in this run
