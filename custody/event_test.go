@@ -172,6 +172,23 @@ func TestEveryTypeSurvivesItsText(t *testing.T) {
 	}
 }
 
+// Each type was thought about: what lets another station erase, or forbids it, is
+// published before anybody relies on it.
+func TestWhatDecidesOnErasingIsPublishedFirst(t *testing.T) {
+	first := make(map[Type]bool)
+	for _, p := range samples() {
+		if p.Type().PublishFirst() {
+			first[p.Type()] = true
+		}
+	}
+	want := map[Type]bool{
+		TypeHoldAdded: true, TypeHoldEnded: true, TypeDeadlineShortened: true, TypeCustomerConfirmed: true, TypePurgeValidated: true,
+	}
+	if d := cmp.Diff(want, first); d != "" || len(PublishFirst()) != len(want) {
+		t.Error(d)
+	}
+}
+
 // The text is put together by hand: it is what encoding/json makes of the fields.
 func TestTextIsTheJSONOfTheFields(t *testing.T) {
 	for _, p := range samples() {

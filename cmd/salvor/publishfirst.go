@@ -11,24 +11,15 @@ import (
 	"salvor/custody/ledger"
 )
 
-// publishesFirst tells the events that another station must know of before anybody
-// relies on them: they decide whether, and when, it erases.
-func publishesFirst(e ledger.Entry) bool {
-	switch e.Pub.(type) {
-	case custody.HoldAdded, custody.HoldEnded, custody.DeadlineShortened, custody.CustomerConfirmed:
-		return true
-	}
-	return false
-}
-
-// append records entries of a case, or of the shop for "". A hold and a deadline are
-// published in every vault that holds a copy of the case; where one is away the events
-// stand all the same, and the error says who does not know of them.
+// append records entries of a case, or of the shop for "". What decides whether and when
+// another station erases is published in every vault that holds a copy of the case; where
+// one is away the events stand all the same, and the error says who does not know of them.
 func (s *station) append(ctx context.Context, op string, no custody.CaseNo, entries ...ledger.Entry) (ledger.Published, error) {
 	first := false
 	for i := range entries {
 		entries[i].Case = no
-		first = first || publishesFirst(entries[i])
+		pub, ok := entries[i].Pub.(custody.Payload)
+		first = first || ok && pub.Type().PublishFirst()
 	}
 	if !first {
 		events, err := s.ledger.Append(ctx, op, entries...)
@@ -68,6 +59,8 @@ func unpublished(names map[string]string, u ledger.UnpublishedError) error {
 			what = "the deadline " + p.Deadline.Format("2006-01-02")
 		case custody.CustomerConfirmed:
 			what = "the deadline " + p.Deadline.Format("2006-01-02") + " of the confirmation"
+		case custody.PurgeValidated:
+			what = "the validation " + p.Proposal
 		}
 	}
 	return &ui.Error{

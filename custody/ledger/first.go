@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"salvor/custody"
 	"salvor/custody/journal"
@@ -28,7 +29,7 @@ import (
 // them (CaseUnderLock). Whatever the order, at least one of the two sees the other:
 // the purge stops, or the operator is told that the erasing had begun.
 
-// PublishFirst records the entries of one case (a hold, a shortened deadline) and
+// PublishFirst records the entries of one case (see [custody.PublishFirst]) and
 // acknowledges them only when they are durable in the journal of every vault that
 // holds a copy of the case. Where one is absent or refuses, the error is an
 // [UnpublishedError] that names it: the events stay recorded and in the outbox.
@@ -92,8 +93,9 @@ func VaultsOf(c custody.Case) []string {
 	return slices.Compact(slices.DeleteFunc(vaults, func(v string) bool { return v == "" }))
 }
 
-// Unacknowledged returns the holds and shortened deadlines of this station, by a
-// confirmation too, that are not yet in the journal of every vault that holds a copy of their case.
+// Unacknowledged returns the events of this station on which nobody may rely yet
+// ([custody.PublishFirst]), since they are not in the journal of every vault that holds
+// a copy of their case.
 func (l *Ledger) Unacknowledged(ctx context.Context) ([]UnpublishedError, error) {
 	list, err := l.unacknowledged(ctx)
 	if err != nil {
@@ -114,20 +116,27 @@ func (l *Ledger) unacknowledged(ctx context.Context) ([]UnpublishedError, error)
 		return nil, err
 	}
 	// Only cases with a copy are in question, and those are few.
+	args := []any{l.station.Name()}
+	for _, t := range custody.PublishFirst() {
+		args = append(args, string(t))
+	}
 	events, err := queryEvents(ctx, l.db, `SELECT `+eventColumns+` FROM cases CROSS JOIN events ON events.case_no = cases.no
-		WHERE cases.copies > 0 AND events.station = ? AND events.type IN (?, ?, ?) ORDER BY events.n`,
-		l.station.Name(), string(custody.TypeHoldAdded), string(custody.TypeDeadlineShortened), string(custody.TypeCustomerConfirmed))
+		WHERE cases.copies > 0 AND events.station = ? AND events.type IN (?`+strings.Repeat(", ?", len(args)-2)+`) ORDER BY events.n`, args...)
 	if err != nil {
 		return nil, err
 	}
 	var list []UnpublishedError
+	vaults := make(map[custody.CaseNo][]string)
 	for _, e := range events {
-		c, err := l.Case(ctx, e.Case)
-		if err != nil {
-			return nil, err
+		if _, ok := vaults[e.Case]; !ok {
+			c, err := l.Case(ctx, e.Case)
+			if err != nil {
+				return nil, err
+			}
+			vaults[e.Case] = VaultsOf(c)
 		}
 		u := UnpublishedError{Case: e.Case, Events: []custody.Event{e}}
-		for _, vault := range VaultsOf(c) {
+		for _, vault := range vaults[e.Case] {
 			if size[vault] < e.Seq {
 				u.Vaults = append(u.Vaults, Missing{Vault: vault})
 			}

@@ -332,6 +332,42 @@ func TestPublishFirst(t *testing.T) {
 	}
 }
 
+func TestNobodyReliesOnWhatIsNotPublished(t *testing.T) {
+	a, v := newShopfloor(t), newVault("v1")
+	no := a.openCase(t)
+	a.startImage(t, no, "image-01") // in v1
+	a.append(t, hold(no, "h0"))
+	a.sync(t, v.Journal)
+	b := a.join(t, "B2", v.Journal)
+	for _, pub := range []custody.Payload{
+		custody.HoldAdded{Hold: "h1", Kind: custody.HoldLegal, Review: "2027-01-01"},
+		custody.HoldEnded{Hold: "h1"},
+		custody.HoldEnded{Hold: "h0"},
+		custody.DeadlineShortened{Deadline: custody.At(testStart.AddDate(0, 0, 20))},
+		custody.CustomerConfirmed{How: custody.ConfirmedPhone, Deadline: custody.At(testStart.AddDate(0, 0, 7))},
+		custody.PurgeProposed{Proposal: "p1", Images: []string{"image-01"}, Deadline: custody.At(testStart.AddDate(0, 0, 7))},
+		custody.PurgeValidated{Proposal: "p1"},
+	} {
+		entry := Entry{Case: no, Pub: pub}
+		if slices.Contains(custody.PrivateFields(pub.Type()), custody.FieldReason) {
+			entry.Private = map[string]string{custody.FieldReason: "x"}
+		}
+		p, err := b.PublishFirst(t.Context(), testOp, no, nil, entry)
+		if !errors.Is(err, ErrUnpublished) || len(p.Events) != 1 {
+			t.Fatalf("%s: %v", pub.Type(), err)
+		}
+		list, err := b.Unacknowledged(t.Context())
+		told := slices.ContainsFunc(list, func(u UnpublishedError) bool { return u.Events[0].Ref() == p.Events[0].Ref() })
+		if err != nil || told != pub.Type().PublishFirst() {
+			t.Errorf("%s is told: %v %v", pub.Type(), told, err)
+		}
+	}
+	b.sync(t, v.Journal)
+	if list, err := b.Unacknowledged(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("published: %v %v", err, list)
+	}
+}
+
 // One station begins to erase while the other sets a hold: one of them sees it.
 func TestHoldAndErasingAtTheSameMoment(t *testing.T) {
 	a, v := newShopfloor(t), newVault("v1")
