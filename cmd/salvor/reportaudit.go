@@ -18,7 +18,7 @@ func (s *station) auditPaper(ctx context.Context, language custody.Language) (re
 	if audited != nil && !errors.Is(audited, ledger.ErrAudit) {
 		return nil, audited
 	}
-	p := report.AuditPaper{At: s.now(), Events: result.Events, Cases: int64(result.Cases), Checks: allChecked()}
+	p := report.AuditPaper{At: s.now(), Events: result.Events, Cases: int64(result.Cases), Checks: auditChecks(result)}
 	var err error
 	if p.Head, err = s.head(ctx, numbered(s.today(), custody.PaperAudit), report.CopyAnyone, language); err != nil {
 		return nil, err
@@ -27,12 +27,11 @@ func (s *station) auditPaper(ctx context.Context, language custody.Language) (re
 		return nil, err
 	}
 	for n, f := range result.Faults {
-		p.Checks = nil // which check found it is not told
 		if n == listedFaults {
 			p.More = int64(len(result.Faults) - n)
 			break
 		}
-		fault := report.AuditFault{Words: f.What}
+		fault := report.AuditFault{Check: string(f.Check), Words: f.What}
 		if f.Ref != (custody.Ref{}) {
 			fault.Ref = f.Ref.String()
 		}
@@ -45,13 +44,19 @@ func (s *station) auditPaper(ctx context.Context, language custody.Language) (re
 	return p, err
 }
 
-// allChecked is what an audit without a fault has found in order: it checks all of it.
-func allChecked() []report.AuditCheck {
+// auditChecks are what an audit has found in order, and what not.
+func auditChecks(result ledger.AuditResult) []report.AuditCheck {
+	failed := map[ledger.Check]bool{}
+	for _, f := range result.Faults {
+		failed[f.Check] = true
+	}
 	var list []report.AuditCheck
-	for _, code := range []string{
-		report.AuditSignatures, report.AuditSequence, report.AuditLinks, report.AuditTree, report.AuditCommitments, report.AuditProjections, report.AuditStorage,
+	for _, c := range []ledger.Check{
+		ledger.CheckStorage, ledger.CheckSignatures, ledger.CheckSequence, ledger.CheckLinks, ledger.CheckTree, ledger.CheckWitnesses,
+		ledger.CheckPrivate, ledger.CheckDerived, ledger.CheckAttests,
 	} {
-		list = append(list, report.AuditCheck{Code: code, OK: true})
+		undone := result.Stopped && c != ledger.CheckStorage
+		list = append(list, report.AuditCheck{Code: string(c), OK: !undone && !failed[c], Undone: undone})
 	}
 	return list
 }

@@ -25,6 +25,7 @@ type AuditResult struct {
 	Events     int64 // that were checked
 	Cases      int
 	Unopened   int64              // private parts and attests of other stations that have not arrived, or are sealed to others
+	Stopped    bool               // a table is not as it should be: nothing was checked but the storage
 	Late       int64              // events that a station signed after its retirement and that were here before it was known
 	Checkpoint custody.Checkpoint // the own one; zero when there is no valid one
 	Faults     []Fault            // at most a thousand; by event, those without one first
@@ -204,6 +205,7 @@ func (a *auditing) run(ctx context.Context) error {
 			return err
 		}
 		if a.unreadable {
+			a.result.Stopped = true
 			return nil
 		}
 	}

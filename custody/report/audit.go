@@ -10,7 +10,7 @@ type AuditPaper struct {
 	At       time.Time        `json:"at"`
 	Events   int64            `json:"events"` // that were checked
 	Cases    int64            `json:"cases"`
-	Checks   []AuditCheck     `json:"checks"` // empty when there are faults that nobody told apart
+	Checks   []AuditCheck     `json:"checks"`
 	Stations []AuditedStation `json:"stations,omitempty"`
 	Faults   []AuditFault     `json:"faults,omitempty"`
 	More     int64            `json:"more,omitempty"` // faults that are not listed
@@ -27,12 +27,15 @@ const (
 	AuditCommitments = "commitments" // private parts are those that were signed for
 	AuditProjections = "projections" // what is shown is what the events say
 	AuditStorage     = "storage"     // the database file is whole
+	AuditWitnesses   = "witnesses"   // the logs are those that other stations have witnessed
+	AuditAttests     = "attests"     // the stored attests are those that were issued
 )
 
 // AuditCheck is one thing that was looked at.
 type AuditCheck struct {
-	Code string `json:"code"` // one of the Audit constants
-	OK   bool   `json:"ok"`
+	Code   string `json:"code"` // one of the Audit constants
+	OK     bool   `json:"ok"`
+	Undone bool   `json:"undone,omitempty"` // it could not be carried out, so it is not in order either
 }
 
 // AuditedStation is the newest checkpoint of one station.
@@ -46,6 +49,7 @@ type AuditedStation struct {
 
 // AuditFault is something that is not as it was signed.
 type AuditFault struct {
-	Ref   string `json:"ref"`   // the event: "T1/7 (hold.added)"; "" for the ledger as a whole
-	Words string `json:"words"` // English
+	Ref   string `json:"ref"`             // the event: "T1/7 (hold.added)"; "" for the ledger as a whole
+	Check string `json:"check,omitempty"` // that found it: one of the Audit constants
+	Words string `json:"words"`           // English
 }

@@ -20,34 +20,53 @@ func (p AuditPaper) write(s *page) {
 	s.field(s.say("audit.cases"), s.number(p.Cases))
 
 	p.checks(s)
+	p.todo(s)
 	p.stations(s)
 	s.heading(s.say("audit.faults"))
 	if len(p.Faults) == 0 {
 		s.para(s.say("audit.faults_none"))
 	}
 	for _, f := range p.Faults {
-		s.item(join(plain(f.Ref), s.say("doc.in_english", "words", f.Words)))
+		check := ""
+		if f.Check != "" {
+			check = s.say("audit.not", "check", s.code("audit.check.", f.Check))
+		}
+		s.item(join(plain(f.Ref), check, s.say("doc.in_english", "words", f.Words)))
 	}
 	if p.More > 0 {
 		s.para(s.count("audit.more", p.More))
 	}
 }
 
-// checks says what was looked at. An audit that found faults does not tell them apart.
+// checks says what was looked at, and which of it is not in order.
 func (p AuditPaper) checks(s *page) {
-	if len(p.Checks) == 0 && len(p.Faults) > 0 {
-		return
-	}
 	s.heading(s.say("audit.checks"))
 	t := layout.Table{Columns: []layout.Column{{Title: s.say("era.check"), Lead: true}, {Title: s.say("era.result"), Lead: true}}}
 	for _, c := range p.Checks {
 		ok := s.say("audit.ok")
-		if !c.OK {
+		switch {
+		case c.Undone:
+			ok = s.say("audit.undone")
+		case !c.OK:
 			ok = s.say("audit.bad")
 		}
 		t.Rows = append(t.Rows, []string{s.code("audit.check.", c.Code), ok})
 	}
 	s.table(t, s.say("doc.not_recorded"))
+}
+
+// todo says what has to be done about each check that failed.
+func (p AuditPaper) todo(s *page) {
+	if p.sound() {
+		return
+	}
+	s.heading(s.say("audit.todo"))
+	s.item(s.say("audit.do_first"))
+	for _, c := range p.Checks {
+		if !c.OK && !c.Undone && s.known("audit.do."+c.Code) {
+			s.item(s.say("audit.do." + c.Code))
+		}
+	}
 }
 
 func (p AuditPaper) stations(s *page) {

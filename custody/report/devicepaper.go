@@ -135,7 +135,7 @@ func (p DeviceAttestPaper) how(s *page) {
 		if a.Sanitize.Looked > 0 {
 			outcome = join(outcome, s.say("device.samples", "looked", s.number(int64(a.Sanitize.Looked)), "left", s.number(int64(a.Sanitize.Left))))
 		}
-		s.field(s.say("device.sanitize"), join(plain(a.Sanitize.Action), outcome))
+		s.field(s.say("device.sanitize"), join(s.sentence(a.Sanitize.Action), outcome))
 	}
 	s.field(s.say("era.tool"), plain(a.Tool+" "+a.Version))
 	s.field(s.say("attest.started"), s.exact(a.Started))

@@ -68,11 +68,11 @@ func TestAllTermsAreThere(t *testing.T) {
 
 // families are the keys that are put together from a prefix and a code.
 var families = []string{
-	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.",
+	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.", "audit.do.",
 	"carrier.", "checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
 	"event.", "exempt.", "export.", "extension.", "fate.", "gap.", "hands.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
 	"operator.", "outcome.", "period.", "policy.", "policy.value.", "proved.", "purpose.short.", "reason.", "recipient.", "request.", "returned.", "risk.", "role.",
-	"map.no.", "role.short.", "safeguard.", "seal.", "service.", "special.", "step.", "stop.", "transfer.", "uncovered.", "use.", "where.", "wiped.",
+	"map.no.", "role.short.", "safeguard.", "sanitize.", "seal.", "service.", "special.", "step.", "stop.", "transfer.", "uncovered.", "use.", "where.", "wiped.",
 }
 
 func TestEveryKeyInTheCodeExistsAndEverySentenceIsUsed(t *testing.T) {
@@ -160,7 +160,9 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	add("due.state.", DueKept, DueOverdue, DueHeld, DueFailed, DueUnvalidated, DueErasing, DueUndated)
 	add("operator.", OperatorNoAgreement, OperatorNoTraining, OperatorTrainingOld)
 	add("clock.", ClockRequest, ClockAuthority, ClockController, ClockReview)
-	add("audit.check.", AuditSignatures, AuditSequence, AuditLinks, AuditTree, AuditCommitments, AuditProjections, AuditStorage)
+	for _, prefix := range []string{"audit.check.", "audit.do."} {
+		add(prefix, AuditSignatures, AuditSequence, AuditLinks, AuditTree, AuditCommitments, AuditProjections, AuditStorage, AuditWitnesses, AuditAttests)
+	}
 	for _, code := range []string{ActivityRescue, ActivityCustomers, ActivityLedger, ActivityStaff, ActivityRights, ActivityForOthers} {
 		add("activity."+code+".", "name", "purposes", "subjects", "data", "recipients", "period")
 	}
@@ -209,6 +211,10 @@ func TestEveryCodeOfTheOtherPackagesHasAText(t *testing.T) {
 		{"../../wipe/classify.go", "Because", "", true},
 		{"../../wipe/classify.go", "Beyond", "", true},
 		{"../../wipe/device/classify.go", "Because", "", true},
+		{"../../wipe/device/job.go", "BlockErase", "", true},
+		{"../../wipe/device/job.go", "CryptoErase", "", true},
+		{"../../wipe/device/job.go", "OverwriteErase", "", true},
+		{"../ledger/audit.go", "Check", "audit.check.", false},
 		{"../../wipe/device/classify.go", "Beyond", "", true},
 		{"../payload_giving.go", "Copy", "copykind.", false},
 		{"../payload_giving.go", "Destroy", "destroy.", false},

@@ -195,7 +195,7 @@ func requestsPaper(l custody.Language) report.RequestsPaper {
 func auditPaper(l custody.Language) report.AuditPaper {
 	p := report.AuditPaper{Head: head(l), At: time.Date(2027, 2, 1, 9, 29, 58, 0, time.UTC), Events: 10_417, Cases: 312, Foot: foot()}
 	for _, c := range []string{
-		report.AuditSignatures, report.AuditSequence, report.AuditLinks, report.AuditTree, report.AuditCommitments, report.AuditProjections, report.AuditStorage,
+		report.AuditStorage, report.AuditSignatures, report.AuditSequence, report.AuditLinks, report.AuditTree, report.AuditWitnesses, report.AuditCommitments, report.AuditProjections, report.AuditAttests,
 	} {
 		p.Checks = append(p.Checks, report.AuditCheck{Code: c, OK: true})
 	}
@@ -207,9 +207,12 @@ func auditPaper(l custody.Language) report.AuditPaper {
 
 func auditBroken(l custody.Language) report.AuditPaper {
 	p := auditPaper(l)
-	p.Checks = nil // an audit does not tell to which check a fault belongs
+	p.Checks[1].OK, p.Checks[2].OK, p.Checks[8].OK, p.Checks[8].Undone = false, false, false, true
 	p.More = 2
-	p.Faults = []report.AuditFault{{Ref: "B1/1044 (image.sealed)", Words: "the signature does not fit the text"}, {Words: "the newest checkpoint names more events than there are"}}
+	p.Faults = []report.AuditFault{
+		{Ref: "B1/1044 (image.sealed)", Check: report.AuditSignatures, Words: "the signature does not fit the text"},
+		{Check: report.AuditSequence, Words: "the newest checkpoint names more events than there are"},
+	}
 	p.Foot.Ledger = report.LedgerBroken
 	return p
 }
@@ -281,7 +284,7 @@ func deviceStick() report.DeviceAttest {
 func deviceNotAssured() report.DeviceAttest {
 	a := deviceAttest()
 	a.Class, a.Device.Hidden = report.MediaNotAssured, "2048"
-	a.Sanitize = report.DeviceSanitize{Action: "block-erase", Outcome: "succeeded", Looked: 64, Left: 3}
+	a.Sanitize = report.DeviceSanitize{Action: "block erase", Outcome: "succeeded", Looked: 64, Left: 3}
 	a.Reasons = []string{"the drive hides sectors", "the drive said it had sanitized itself, and old content was still there"}
 	return a
 }

@@ -16,11 +16,18 @@ const (
 )
 
 // tailHeight is what has to stand below the end of a block on the same page: a box to
-// sign in is never alone on a page.
+// sign in is never alone on a page, and what explains stands where it explains.
 func (p *pages) tailHeight(rest []Block) float64 {
-	if len(rest) > 0 {
-		if _, ok := rest[0].(Signatures); ok {
-			return signatureHeight + 4
+	if len(rest) == 0 {
+		return 0
+	}
+	switch b := rest[0].(type) {
+	case Signatures:
+		return signatureHeight + 4
+	case Para:
+		if b.Inset {
+			p.use(faceOf(b), sizeBody)
+			return 0.8 + p.startHeight(p.height(b.Text, p.width-4))
 		}
 	}
 	return 0
