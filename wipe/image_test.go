@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // image is an invented image in a vault of its own: the marks are those of the

@@ -428,9 +428,10 @@ func TestEveryFailureModelIsRescuedToTheLastSector(t *testing.T) {
 			a.clusters(r)
 			a.ail = func(p *plugged, _, _, _ int64) fate { return fate{hang: p.plugs < 4 && p.reads > 30*p.plugs} }
 		}, false, 3},
-		{"lying bridge", sick(func(p *plugged, _, _, hit int64) fate {
-			// A failure makes it lie, until it is plugged in anew; and once nothing does.
-			p.ill = p.ill || p.plugs < 4 && hit >= 0 && p.reads > 30 || p.plugs == 4 && p.reads == 50
+		{"lying bridge", sick(func(p *plugged, first, _, hit int64) fate {
+			// A failure makes it lie, until it is plugged in anew; and once nothing does, but
+			// not within zeros: there a lie is found some reads later only (see zeroRow).
+			p.ill = p.ill || !p.blank(first-1) && (p.plugs < 4 && hit >= 0 && p.reads > 30 || p.plugs == 4 && p.reads >= 50)
 			return fate{zero: p.ill}
 		}), false, 4},
 		{"size that changes", sick(func(p *plugged, _, _, hit int64) fate {

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // A Carrier says whether what holds a file or a device can be carried away: a USB

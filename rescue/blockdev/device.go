@@ -6,9 +6,9 @@ import (
 	"os"
 	"time"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // find says what path is: a node of sysfs for a block device, or a regular file.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // The tests here have a machine of their own, made of files:

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"github.com/google/renameio/v2"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // ErrRecord is a record of changed settings that cannot be understood.

@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // A disk itself decides how long it tries to read a sector, many for minutes. Where it

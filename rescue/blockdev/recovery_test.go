@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // ercDisk answers the ATA commands of error recovery control.

@@ -209,6 +209,26 @@ func TestDeviceInUseIsRefused(t *testing.T) {
 		defer func() { _ = exec.Command("swapoff", dev).Run() }()
 		refused(t, dev, ErrInUse)
 	})
+	t.Run("another process writes to it", func(t *testing.T) {
+		dev := loop(t, file(t, make([]byte, 1<<20)))
+		f, err := os.OpenFile(dev, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		c := exec.Command("sleep", "300")
+		c.Stdout = f
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+		if _, err := CheckTarget(dev); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "sleep, process") {
+			t.Errorf("CheckTarget: %v", err)
+		}
+		if _, _, err := OpenTarget(dev); !errors.Is(err, ErrInUse) {
+			t.Errorf("OpenTarget: %v", err)
+		}
+	})
 	t.Run("held by a volume", func(t *testing.T) {
 		dev := loop(t, file(t, make([]byte, 1<<20)))
 		name := "salvor-test-" + filepath.Base(dev)

@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // patient gives sda of the made-up machine what the kernel has for a SCSI disk.

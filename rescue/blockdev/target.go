@@ -3,18 +3,19 @@ package blockdev
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
-// CheckTarget refuses a device that must not be written: one in use, or of which a
-// partition is, or on a disk of the running system, though that part of it be free
-// ([InUseError]); one that is read-only ([ErrReadOnly]); anything but a block device
-// ([ErrNotDisk]). The device is not opened.
+// CheckTarget refuses a device that must not be written: one in use, or that another
+// process writes to, or of which either is true of a partition, or on a disk of the running
+// system, though that part of it be free ([InUseError]); one that is read-only
+// ([ErrReadOnly]); anything but a block device ([ErrNotDisk]). The device is not opened.
 func CheckTarget(path string) (Identity, error) {
 	id, _, err := this().target(path)
 	return id, err
@@ -39,6 +40,15 @@ func (h host) target(path string) (Identity, sysblock.Node, error) {
 		return Identity{}, sysblock.Node{}, err
 	} else if use != nil {
 		return Identity{}, sysblock.Node{}, use
+	}
+	// The exclusive open keeps nobody away who writes to it already. Only root sees all of
+	// them; to anybody else they are not known, as they are not to the kernel's lock.
+	switch writer, err := h.Writer(family(n)); {
+	case errors.Is(err, fs.ErrPermission):
+	case err != nil:
+		return Identity{}, sysblock.Node{}, err
+	case writer != nil:
+		return Identity{}, sysblock.Node{}, &InUseError{Path: path, Node: path, By: writer.String(), Err: ErrInUse}
 	}
 	id := h.describe(n)
 	id.Path = path

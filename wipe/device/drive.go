@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/rescue/blockdev/passthrough"
 	"salvor/rescue/blockdev/sysblock"
-
-	"golang.org/x/sys/unix"
 )
 
 // speaker gives commands past the block layer to the drive behind an open device.

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"unsafe"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // Look describes the device at path as far as that goes without opening it, and says

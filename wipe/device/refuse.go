@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/rescue/blockdev/sysblock"
-
 	"golang.org/x/sys/unix"
+
+	"salvor/rescue/blockdev/sysblock"
 )
 
 // Why a device is refused. There is no way around any of them.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	mrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/rescue/blockdev/sysblock"
 	"salvor/wipe"
 	"salvor/wipe/device/faulty"
 )
@@ -714,22 +716,17 @@ func TestRefused(t *testing.T) {
 	t.Run("a partition", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "disk")
 		check(t, os.WriteFile(file, make([]byte, 8<<20), 0o600))
-		cmd := exec.Command("sfdisk", "-q", file)
-		cmd.Stdin = strings.NewReader("label: dos\nstart=2048, size=4096\n")
-		if err := cmd.Run(); err != nil {
-			t.Skip("no sfdisk")
-		}
-		whole := loop(t, file, "-P")
-		if _, err := os.Stat(whole + "p1"); err != nil {
-			t.Skip("no partitions on loop devices here")
-		}
-		look(t, whole+"p1", nil, ErrPartition)
-		shell(t, "mkfs.ext4", "-q", "-F", whole+"p1")
+		whole := loop(t, file, "--partscan")
+		shell(t, "addpart", whole, "1", "2048", "8192")
+		defer func() { _ = exec.Command("delpart", whole, "1").Run() }()
+		part := partition(t, whole)
+		look(t, part, nil, ErrPartition)
+		shell(t, "mkfs.ext4", "-q", "-F", part)
 		mnt := t.TempDir()
-		shell(t, "mount", whole+"p1", mnt)
+		shell(t, "mount", part, mnt)
 		look(t, whole, nil, ErrMounted)
 		shell(t, "umount", mnt)
-		end := writer(t, whole+"p1", os.O_RDWR)
+		end := writer(t, part, os.O_RDWR)
 		look(t, whole, nil, ErrInUse)
 		end()
 		d := hold(t, whole)
@@ -753,6 +750,27 @@ func TestRefused(t *testing.T) {
 		}
 		check(t, d.Close())
 	})
+}
+
+// partition is the device file of the first partition of a loop device; where no udev
+// makes it, it is made.
+func partition(t *testing.T, whole string) string {
+	t.Helper()
+	path := whole + "p1"
+	n, err := this().Named(filepath.Base(path))
+	if err != nil {
+		t.Skip("no partitions on loop devices here:", err)
+	}
+	if dev, ok := sysblock.DevAt(path); ok && dev == n.Dev {
+		return path
+	}
+	var major, minor uint32
+	if _, err := fmt.Sscanf(n.Dev, "%d:%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "part")
+	check(t, unix.Mknod(path, unix.S_IFBLK|0o600, int(unix.Mkdev(major, minor))))
+	return path
 }
 
 // writer runs another program that has a device open, until it is told to end.
