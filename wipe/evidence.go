@@ -27,6 +27,7 @@ type Evidence struct {
 	// Taken and TakenVerified are as in Target.
 	Taken         bool    `json:"taken,omitempty"`
 	TakenVerified bool    `json:"taken_verified,omitempty"`
+	KeysOnly      bool    `json:"keys_only,omitempty"`
 	Others        []Place `json:"others,omitempty"` // other keystores in which copies were destroyed
 
 	Missing int   `json:"missing"` // files that should have been there
@@ -49,7 +50,7 @@ func (j *Job) Evidence() Evidence {
 		KeyFacts: j.KeyFacts, Keys: evidenceOf(j.Keys), Files: evidenceOf(j.Files),
 		Missing: j.Missing, Lost: j.Lost, Strays: len(j.StrayNames), Residue: j.Residue,
 		Left: j.Left, KeysLeft: j.KeysLeft,
-		Taken: j.Taken, TakenVerified: j.TakenVerified, Others: slices.Clone(j.Others),
+		Taken: j.Taken, TakenVerified: j.TakenVerified, KeysOnly: j.KeysOnly, Others: slices.Clone(j.Others),
 		DirsRemoved: slices.Clone(j.DirsRemoved),
 	}
 	e.KeyFacts.Strays = len(j.StrayKeys)
@@ -199,6 +200,9 @@ type Place struct {
 	Device   string `json:"device,omitempty"`    // the kernel's name of the block device, "sda1"
 	RawReady bool   `json:"raw_ready,omitempty"` // the block device could be opened for reading
 	ReadOnly bool   `json:"read_only,omitempty"`
+	// Options are the mount options that say how it writes, sorted. Others, which may
+	// name a server or a person, are left out.
+	Options []string `json:"options,omitempty"`
 
 	Rotating Answer   `json:"rotating,omitempty"` // spinning disk or flash
 	Virtual  []string `json:"virtual,omitempty"`  // layers under the file system that are themselves virtual

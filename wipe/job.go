@@ -54,6 +54,7 @@ type Job struct {
 	// that it is to be ended all the same (Target.AcceptMissingImage).
 	NoImage bool `json:"no_image,omitempty"`
 	// KeysOnly, Taken, TakenVerified and Others are as in Target.
+	KeystoreName  string  `json:"keystore_name,omitempty"`
 	KeysOnly      bool    `json:"keys_only,omitempty"`
 	Taken         bool    `json:"taken,omitempty"`
 	TakenVerified bool    `json:"taken_verified,omitempty"`
@@ -136,6 +137,14 @@ type Span struct {
 // be dropped and planned anew, and should be: what it recorded may have changed
 // since.
 func (j *Job) Untouched() bool { return j.Stage == Planned && !j.KeysBegun }
+
+// Whole reports whether the job, when it was planned, found every key file that the
+// ledger had recorded in its keystore, as it was recorded. Keys go first, so nothing of
+// the image was destroyed then.
+func (j *Job) Whole() bool {
+	k := j.KeyFacts
+	return j.keysHere() > 0 && k.Missing == 0 && k.Changed == 0 && k.Again == 0 && len(j.OwnGone) == 0
+}
 
 // Journal keeps a job. Save returns only when the job is durable; after an error
 // the job counts as not saved. The purge cannot go on without its journal: an

@@ -66,6 +66,7 @@ func siteOf(d *dir, above []string) (site, error) {
 	s.FS = s.mount.FS
 	s.Kind = kindOf(s.FS)
 	s.ReadOnly = slices.Contains(s.mount.Options, "ro")
+	s.Options = writing(s.mount.Options)
 
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(d.f.Fd()), &st); err != nil {
@@ -86,6 +87,24 @@ func siteOf(d *dir, above []string) (site, error) {
 	}
 	s.Snapshots = snapshots(d, s.mount, above)
 	return s, nil
+}
+
+// writing keeps the mount options that say how a file system writes and caches. Only
+// those that are known go on: others hold addresses, paths and names of users.
+func writing(options []string) []string {
+	var list []string
+	for _, o := range options {
+		key, _, _ := strings.Cut(o, "=")
+		switch key {
+		case "ro", "rw", "sync", "async", "dirsync", "noatime", "relatime", "data", "barrier", "nobarrier", "discard", "nodiscard",
+			"delalloc", "nodelalloc", "journal_checksum", "journal_async_commit", "commit", "dax", "datacow", "nodatacow", "datasum",
+			"nodatasum", "compress", "compress-force", "ssd", "space_cache", "reflink", "hard", "soft", "vers", "cache", "proto",
+			"cow", "autodefrag", "noquota":
+			list = append(list, o)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // device finds the block device under the file system, and what it is made of.

@@ -37,7 +37,7 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 	}
 	j := &Job{
 		Version: jobVersion, Stage: Planned, UUID: hex.EncodeToString(t.UUID[:]),
-		KeysOnly: t.KeysOnly, Taken: t.Taken, TakenVerified: t.Taken && t.TakenVerified, Others: t.Others,
+		KeystoreName: t.KeystoreName, KeysOnly: t.KeysOnly, Taken: t.Taken, TakenVerified: t.Taken && t.TakenVerified, Others: t.Others,
 	}
 	var id [16]byte
 	if _, err := io.ReadFull(rand, id[:]); err != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"salvor/custody"
 	"salvor/custody/ledger"
@@ -16,11 +18,25 @@ import (
 // attest classifies the evidence, signs the statement and records it. It may be
 // repeated after a kill at any point: a statement that was signed is kept as it is.
 func (r *purgeRun) attest(ctx context.Context, e erasing, evidence wipe.Evidence) (erased, error) {
-	class := wipe.Classify(evidence)
-	id := e.job.ID
+	done, err := r.issue(ctx, e, e.job.ID, evidence, wipe.Classify(evidence))
+	if err != nil {
+		return erased{}, err
+	}
+	if err := wipe.MarkAttested(ctx, e.job, jobStore{r.station, e}); err != nil {
+		return erased{}, err
+	}
+	if err := r.ledger.EndJob(ctx, e.job.ID); err != nil {
+		return erased{}, err
+	}
+	r.publish(ctx)
+	return done, nil
+}
+
+// issue signs a statement under an id, stores it and records what was done.
+func (r *purgeRun) issue(ctx context.Context, e erasing, id string, evidence wipe.Evidence, class wipe.Class) (erased, error) {
 	signed, err := r.ledger.Attest(ctx, id)
 	if errors.Is(err, ledger.ErrNotFound) {
-		signed, err = r.signAttest(ctx, e, evidence, class)
+		signed, err = r.signAttest(ctx, e, id, evidence, class)
 	}
 	if err != nil {
 		return erased{}, err
@@ -29,7 +45,7 @@ func (r *purgeRun) attest(ctx context.Context, e erasing, evidence wipe.Evidence
 	keys, media := custody.KeyClass(class.Key), custody.MediaClass(class.Media)
 	if _, err := r.happened(ctx, r.op,
 		ledger.Entry{Case: e.c.No, Item: e.image.Item, Pub: custody.EraseDone{
-			Job: id, Image: e.image.Name, Keys: keys, Media: media, Virtual: class.VirtualDevice,
+			Job: e.job.ID, Image: e.image.Name, Keys: keys, Media: media, Virtual: class.VirtualDevice,
 			Files: int64(len(evidence.Files)), KeyFiles: int64(len(evidence.Keys)), Bytes: allocated(evidence.Files),
 			Overwritten: total.Written, Equal: total.Equal, Unreadable: total.Unreadable,
 		}},
@@ -37,12 +53,6 @@ func (r *purgeRun) attest(ctx context.Context, e erasing, evidence wipe.Evidence
 			Attest: id, SHA256: sha256.Sum256(signed), Image: e.image.Name, Keys: keys, Media: media,
 		}},
 	); err != nil {
-		return erased{}, err
-	}
-	if err := wipe.MarkAttested(ctx, e.job, jobStore{r.station, e}); err != nil {
-		return erased{}, err
-	}
-	if err := r.ledger.EndJob(ctx, id); err != nil {
 		return erased{}, err
 	}
 	return erased{
@@ -59,14 +69,18 @@ func allocated(files []wipe.FileEvidence) (n int64) {
 }
 
 // signAttest writes, signs and stores the statement.
-func (r *purgeRun) signAttest(ctx context.Context, e erasing, evidence wipe.Evidence, class wipe.Class) ([]byte, error) {
+func (r *purgeRun) signAttest(ctx context.Context, e erasing, id string, evidence wipe.Evidence, class wipe.Class) ([]byte, error) {
 	checkpoint, err := r.checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fates, err := r.keyFates(ctx, e, evidence, class)
 	if err != nil {
 		return nil, err
 	}
 	total := wipe.Total(evidence.Files)
 	a := report.Attest{
-		V: 1, ID: e.job.ID, Shop: r.keys.Shop(), Station: r.keys.Name(), Issued: r.now(),
+		V: 1, ID: id, Shop: r.keys.Shop(), Station: r.keys.Name(), Issued: r.now(),
 		Case: string(e.c.No), Image: e.image.Name, UUID: evidence.UUID, Vault: e.image.Vault,
 		Ground: report.GroundDeadline, Deadline: e.c.Deadline,
 		Key: string(class.Key), Media: string(class.Media), Virtual: class.VirtualDevice, Reasons: class.Reasons,
@@ -76,7 +90,7 @@ func (r *purgeRun) signAttest(ctx context.Context, e erasing, evidence wipe.Evid
 			ReadBack: total.Equal + total.Different, Equal: total.Equal, Unreadable: total.Unwritten + total.Unreadable,
 			Read: readFrom(evidence),
 		},
-		Keys:        keyFates(e, evidence, class),
+		Keys:        fates,
 		Storage:     storages(evidence),
 		PerformedBy: r.op,
 		Checkpoint:  checkpoint,
@@ -103,7 +117,7 @@ func (r *purgeRun) signAttest(ctx context.Context, e erasing, evidence wipe.Evid
 	if err != nil {
 		return nil, err
 	}
-	return signed, r.ledger.SaveAttest(ctx, e.job.ID, e.c.No, e.image.Name, signed)
+	return signed, r.ledger.SaveAttest(ctx, id, e.c.No, e.image.Name, signed)
 }
 
 // readFrom says how the content was read back: the weakest way of any file.
@@ -125,7 +139,7 @@ func readFrom(evidence wipe.Evidence) string {
 
 // keyFates says what became of every key copy: those that the ledger knows of, and
 // those that were found beside them.
-func keyFates(e erasing, evidence wipe.Evidence, class wipe.Class) []report.KeyCopy {
+func (r *purgeRun) keyFates(ctx context.Context, e erasing, evidence wipe.Evidence, class wipe.Class) ([]report.KeyCopy, error) {
 	found := make(map[string]wipe.FileEvidence)
 	for _, k := range evidence.Keys {
 		found[path.Base(k.Name)] = k
@@ -143,9 +157,27 @@ func keyFates(e erasing, evidence wipe.Evidence, class wipe.Class) []report.KeyC
 	for _, known := range e.image.Keys {
 		name := path.Base(known.File)
 		row := report.KeyCopy{Keystore: known.Keystore, File: name, SHA256: known.SHA256.String(), Fate: report.FateMissing}
-		if k, ok := found[name]; ok {
-			row.Fate = fate(k)
+		k, here := found[name]
+		if here = here && !known.Elsewhere(e.image); here {
 			delete(found, name)
+		}
+		end, _, err := r.keyEnd(ctx, known)
+		if err != nil {
+			return nil, err
+		}
+		// What another job has destroyed is that one's, also where a file without a key
+		// in it was overwritten once more. Its own record says nothing of another job.
+		other := known.Gone != nil && known.Gone.Job != e.job.ID && (known.Elsewhere(e.image) || !here || !isKey(k, known))
+		switch {
+		case !other && here:
+			row.Fate = fate(k)
+		case !other:
+		case end == wipe.EndProved:
+			row.Fate = report.FateDestroyed
+		case end == wipe.EndUnproved:
+			row.Fate = report.FateUnproved
+		default:
+			row.Fate, row.By = report.FateEarlier, known.Gone.Ref.String()
 		}
 		list = append(list, row)
 	}
@@ -155,21 +187,31 @@ func keyFates(e erasing, evidence wipe.Evidence, class wipe.Class) []report.KeyC
 			list = append(list, report.KeyCopy{Keystore: e.image.Vault, File: name, Fate: fate(k)})
 		}
 	}
-	return list
+	return list, nil
+}
+
+// isKey: what was there was the key file that the record knows.
+func isKey(k wipe.FileEvidence, known custody.KeyCopy) bool {
+	return k.SHA256 != nil && custody.Hash(*k.SHA256) == known.SHA256
 }
 
 func storages(evidence wipe.Evidence) []report.Storage {
-	image, keys := storage("image", evidence.Vault), storage("keys", evidence.Keystore)
-	if evidence.Keystore.FS == "" { // there was no directory of keys to look at
-		return []report.Storage{image}
+	list := []report.Storage{storage("image", evidence.Vault)}
+	for _, p := range append([]wipe.Place{evidence.Keystore}, evidence.Others...) {
+		if p.FS == "" { // there was no directory of keys to look at
+			continue
+		}
+		keys := storage("keys", p)
+		same := list[0]
+		same.Holds = keys.Holds
+		switch {
+		case fmt.Sprint(same) == fmt.Sprint(keys):
+			list[0].Holds = "image and keys"
+		case !slices.ContainsFunc(list, func(s report.Storage) bool { return fmt.Sprint(s) == fmt.Sprint(keys) }):
+			list = append(list, keys)
+		}
 	}
-	both := image
-	both.Holds = keys.Holds
-	if fmt.Sprint(both) == fmt.Sprint(keys) {
-		image.Holds = "image and keys"
-		return []report.Storage{image}
-	}
-	return []report.Storage{image, keys}
+	return list
 }
 
 func storage(holds string, p wipe.Place) report.Storage {
@@ -179,7 +221,7 @@ func storage(holds string, p wipe.Place) report.Storage {
 	}
 	return report.Storage{
 		Holds: holds, FileSystem: p.FS, Device: p.Device, Rotational: rotational,
-		Virtual: len(p.Virtual) > 0, Layers: p.Virtual, Snapshots: p.Snapshots,
+		Options: strings.Join(p.Options, ","), Virtual: len(p.Virtual) > 0, Layers: p.Virtual, Snapshots: p.Snapshots,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -22,19 +23,24 @@ type erasing struct {
 	image custody.Image
 	job   *wipe.Job // nil: not begun
 	early bool
+	again bool // it was erased, and what came back of it is to go
+}
+
+// taken tells whether a job whose journal is not here has begun to erase the image.
+func (e erasing) taken() bool {
+	return e.job == nil && e.image.State == custody.ImageIsErasing && e.image.EraseFailed != custody.StepPlanned
 }
 
 // erase plans one image, and erases it unless this is a dry run.
 func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
-	if err := r.mayErase(ctx, e.c, e.image.Name, e.early && (r.options.now || e.job != nil)); err != nil && !errors.Is(err, custody.ErrErased) {
+	if e.image.State == custody.ImageIsErased && !e.again {
+		return r.wasErased(ctx, e)
+	}
+	if err := r.mayErase(ctx, e.c, e.image.Name, e.early && (r.options.now || e.job != nil)); err != nil {
 		return r.propose(ctx, e, fmt.Errorf("case %s: %w", e.c.No, err))
 	}
-	if e.image.State == custody.ImageIsErased { // killed between the attest and the end of the job
-		done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.job.ID}
-		if r.options.dryRun {
-			return done, nil
-		}
-		return done, r.ledger.EndJob(ctx, e.job.ID)
+	if err := r.othersAtWork(ctx, e); err != nil {
+		return erased{}, err
 	}
 	unlock, err := r.lock(string(e.c.No))
 	if err != nil {
@@ -46,7 +52,10 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 		return erased{}, err
 	}
 	defer v.close()
-	target := r.target(v, e)
+	target, err := r.target(ctx, v, e)
+	if err != nil {
+		return erased{}, err
+	}
 	if err := r.clearLock(v, e.c.No); err != nil {
 		return erased{}, err
 	}
@@ -54,12 +63,15 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	if !begun {
 		e.job, err = wipe.Plan(ctx, target, rand.Reader)
 		// What another station has begun to erase was there.
-		erasing := e.image.State == custody.ImageIsErasing && e.image.EraseFailed != custody.StepPlanned
-		if errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 && !erasing {
+		switch {
+		case errors.Is(err, wipe.ErrMissing) && len(e.image.Keys) == 0 && !e.taken() && !e.again && !r.options.acceptMissing:
 			return r.neverBegun(ctx, e)
-		}
-		if err != nil {
+		case errors.Is(err, wipe.ErrMissing), errors.Is(err, wipe.ErrKeysMissing):
+			return erased{}, r.looked(e, err)
+		case err != nil:
 			return erased{}, err
+		case target.Taken && e.early && !r.options.now && e.job.Whole():
+			return r.givenBack(ctx, e)
 		}
 	}
 	if r.options.dryRun {
@@ -70,7 +82,83 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 			return erased{}, err
 		}
 	}
-	return r.carryOut(ctx, target, e)
+	return r.carryOut(ctx, v, target, e)
+}
+
+// wasErased ends a job that was killed between its attest and its end, or that another
+// station has overtaken.
+func (r *purgeRun) wasErased(ctx context.Context, e erasing) (erased, error) {
+	done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.image.EraseJob}
+	if r.options.dryRun {
+		return done, nil
+	}
+	return done, r.ledger.EndJob(ctx, e.job.ID)
+}
+
+// looked says what a person can do about an image of which something is missing. It is
+// an exception to look at, and never an erasing by itself.
+func (r *purgeRun) looked(e erasing, err error) error {
+	no := string(e.c.No)
+	return &ui.Error{
+		Code: ui.Refused, What: "image " + no + "/" + e.image.Name, Why: err.Error(), Err: err,
+		Hint: "mount what is away, or find out who took it; who has looked ends it with salvor purge --case " + no + " --accept-missing --reason …",
+	}
+}
+
+// givenBack ends an early erasing of which the journal was lost before anything was
+// destroyed: the image is its customer's again.
+func (r *purgeRun) givenBack(ctx context.Context, e erasing) (erased, error) {
+	if !r.options.dryRun {
+		if _, err := r.happened(ctx, r.op, ledger.Entry{Case: e.c.No, Item: e.image.Item, Pub: custody.EraseFailed{
+			Job: e.image.EraseJob, Image: e.image.Name, Step: custody.StepPlanned,
+		}}); err != nil {
+			return erased{}, err
+		}
+	}
+	return erased{Outcome: "spared"}, nil
+}
+
+// othersAtWork keeps two stations from erasing one image at the same time, each with a
+// stream of its own. What another station has begun is left to it as long as it may
+// still be at it; one that is retired, or has been silent for as long as no purge job
+// ever is, has lost it.
+func (r *purgeRun) othersAtWork(ctx context.Context, e erasing) error {
+	if e.again || e.image.State != custody.ImageIsErasing || e.image.EraseFailed == custody.StepPlanned || r.options.takeOver {
+		return nil
+	}
+	events, err := r.ledger.Events(ctx, e.c.No)
+	if err != nil {
+		return err
+	}
+	station, newest := "", e.image.EraseStarted
+	for _, x := range events {
+		switch p := x.Pub.(type) {
+		case custody.EraseStarted:
+			if p.Job == e.image.EraseJob {
+				station, newest = x.Station, x.TS.Time
+			}
+		case custody.EraseProved:
+			if p.Job == e.image.EraseJob {
+				newest = x.TS.Time
+			}
+		}
+	}
+	shop, err := r.ledger.Shop(ctx)
+	if err != nil {
+		return err
+	}
+	for _, known := range shop.Stations {
+		if known.Station == station && known.Retired != nil {
+			return nil
+		}
+	}
+	if station == "" || station == r.keys.Name() || r.now().Sub(newest) > maxSilence {
+		return nil
+	}
+	return &ui.Error{
+		Code: ui.Locked, What: "image " + string(e.c.No) + "/" + e.image.Name, Why: fmt.Sprintf("station %s is erasing it, since %s", station, r.term.DateTime(newest)),
+		Hint: "it goes on there: salvor purge; where that station has lost its ledger: salvor purge --take-over",
+	}
 }
 
 // clearLock makes sure that no other station is writing to the case, and takes away
@@ -120,19 +208,29 @@ func (r *purgeRun) neverBegun(ctx context.Context, e erasing) (erased, error) {
 	return erased{Outcome: "empty"}, nil
 }
 
-func (r *purgeRun) target(v *openedVault, e erasing) wipe.Target {
+// target is what is to be erased, with everything that the record says of it.
+func (r *purgeRun) target(ctx context.Context, v *openedVault, e erasing) (wipe.Target, error) {
 	ref := vault.ImageRef{Case: string(e.c.No), Name: e.image.Name}
 	t := wipe.Target{
 		Vault: v.dir.Root(), Dir: ref.Dir(), CaseDir: ref.CaseDir(),
 		Keystore: v.dir.Root(), KeystoreName: v.id, KeyDir: ref.KeyDir(), UUID: e.image.UUID,
 	}
 	if e.image.Seal != nil {
-		t.Segments, t.Stored = int(e.image.Seal.Segments), e.image.Seal.Stored
+		t.Segments, t.Stored, t.Written = int(e.image.Seal.Segments), e.image.Seal.Stored, e.image.Sealed
 	}
-	for _, k := range e.image.Keys {
-		t.ExpectedKeys = append(t.ExpectedKeys, wipe.KeyCopy{Keystore: k.Keystore, File: path.Base(k.File), SHA256: k.SHA256, Session: k.SessionID})
+	if e.again { // how much of it came back is nobody's business
+		stone := wipe.Tombstone{UUID: t.UUID, Dir: t.Dir, CaseDir: t.CaseDir, KeyDir: t.KeyDir}
+		t = stone.Target(t.Vault, t.Keystore, t.KeystoreName)
 	}
-	return t
+	if e.taken() {
+		t.Taken, t.TakenVerified = true, slices.ContainsFunc(e.image.Proofs, func(p custody.Proof) bool {
+			return p.Step == custody.StepVerified && p.Media != custody.MediaFailed
+		})
+	}
+	if r.options.acceptMissing {
+		t.AcceptMissingKeys, t.AcceptMissingImage = true, true
+	}
+	return t, r.expectKeys(ctx, &t, e.image)
 }
 
 // jobStore keeps the wipe's job in the ledger.
@@ -151,23 +249,34 @@ func (j jobStore) Save(ctx context.Context, job *wipe.Job) error {
 }
 
 // carryOut erases by the job, from wherever it stands, and records the outcome.
-func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) (erased, error) {
+func (r *purgeRun) carryOut(ctx context.Context, v *openedVault, target wipe.Target, e erasing) (erased, error) {
 	job := e.job
-	if e.image.State != custody.ImageIsErasing || e.image.EraseJob != job.ID {
+	if !e.begun() {
 		private := map[string]string{}
-		if e.early {
+		if r.options.reason != "" {
 			private[custody.FieldReason] = r.options.reason
 		}
+		// Early needs a reason; one that was begun early has given it.
+		early := e.early && r.options.reason != ""
 		if _, err := r.ledger.Append(ctx, r.op, ledger.Entry{
-			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseStarted{Job: job.ID, Image: e.image.Name, Early: e.early}, Private: private,
+			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseStarted{Job: job.ID, Image: e.image.Name, Early: early}, Private: private,
 		}); err != nil {
 			return erased{}, err
 		}
+	}
+	notes, err := r.keystores(ctx, e)
+	if err != nil {
+		return erased{}, err
+	}
+	if err := r.refresh(ctx, &target, &e); err != nil {
+		return erased{}, err
 	}
 	progress, end := r.phases(fmt.Sprintf("erase %s/%s", e.c.No, e.image.Name))
 	evidence, err := wipe.Run(ctx, target, job, wipe.Options{
 		Journal: jobStore{r.station, e}, Now: r.now, Residue: r.options.residue,
 		Gate: func(ctx context.Context) error { return r.gate(ctx, e) }, Progress: progress,
+		Reached:      func(ctx context.Context, shown wipe.Evidence) error { return r.proved(ctx, e, v.id, job.ID, shown) },
+		UnlinkFailed: r.options.acceptMissing || e.again && job.NoImage,
 	})
 	end()
 	save := context.WithoutCancel(ctx)
@@ -181,7 +290,32 @@ func (r *purgeRun) carryOut(ctx context.Context, target wipe.Target, e erasing) 
 		})
 		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
 	}
-	return r.attest(save, e, evidence)
+	done, err := r.attest(save, e, evidence)
+	done.Reasons = append(done.Reasons, notes...)
+	return done, err
+}
+
+// begun tells whether the record says already that the job is at work.
+func (e erasing) begun() bool {
+	if e.again {
+		b, ok := e.image.Comeback()
+		return ok && slices.Contains(b.Jobs, e.job.ID)
+	}
+	return e.image.State == custody.ImageIsErasing && e.image.EraseJob == e.job.ID
+}
+
+// refresh looks at the case once more: keys in other keystores are gone since.
+func (r *purgeRun) refresh(ctx context.Context, target *wipe.Target, e *erasing) error {
+	c, err := r.ledger.Case(ctx, e.c.No)
+	if err != nil {
+		return err
+	}
+	i, ok := c.Image(e.image.Name)
+	if !ok {
+		return custody.ErrNoImage
+	}
+	e.c, e.image = c, i
+	return r.expectKeys(ctx, target, i)
 }
 
 // phases shows each phase of an erasing with a rate of its own.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,14 +17,16 @@ import (
 )
 
 type purgeOptions struct {
-	dryRun       bool
-	caseNo       string
-	now          bool
-	reason       string
-	clockChecked bool
-	maxCases     int
-	maxGiven     bool
-	residue      bool
+	dryRun        bool
+	caseNo        string
+	now           bool
+	reason        string
+	clockChecked  bool
+	maxCases      int
+	maxGiven      bool
+	residue       bool
+	takeOver      bool
+	acceptMissing bool
 }
 
 func newPurge(p *program) *cobra.Command {
@@ -54,6 +57,8 @@ never "nothing due".`,
 	f.StringVar(&o.reason, "reason", "", "why it is erased before the deadline; recorded")
 	f.BoolVar(&o.clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
 	f.IntVar(&o.maxCases, "max", 0, fmt.Sprintf("erase up to so many cases in one run (default %d, and half of a vault)", maxCases))
+	f.BoolVar(&o.takeOver, "take-over", false, "also what another station has begun and cannot go on with: it is gone, or has lost its ledger")
+	f.BoolVar(&o.acceptMissing, "accept-missing", false, "key files or parts of an image are missing and somebody has looked: erase the rest; needs --case and --reason")
 	f.BoolVar(&o.residue, "residue", false, "afterwards look for the old content on the whole device (slow; needs root)")
 	return cmd
 }
@@ -61,6 +66,9 @@ never "nothing due".`,
 func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 	if o.now && (o.caseNo == "" || o.reason == "") {
 		return usage("purge", "erasing before the deadline needs the case and the reason", `--case NO --now --reason "…"`)
+	}
+	if o.acceptMissing && (o.caseNo == "" || o.reason == "") {
+		return usage("purge", "ending what is incomplete needs the case, and what was found out", `--case NO --accept-missing --reason "…"`)
 	}
 	if o.maxCases < 0 || o.maxCases == 0 && o.maxGiven {
 		return usage("purge", "--max: not a number of cases", "")
@@ -96,16 +104,21 @@ func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 			return err
 		}
 	}
-	for _, e := range work {
+	back, err := run.returned(ctx)
+	if err != nil {
+		return err
+	}
+	if o.caseNo != "" && len(work)+len(back)+len(run.results) == 0 {
+		return refuse("case "+o.caseNo, "there is nothing left to erase", "salvor show "+o.caseNo)
+	}
+	for _, e := range append(work, back...) {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
 		run.one(ctx, e)
 	}
-	if o.caseNo == "" {
-		if err := run.returned(ctx); err != nil {
-			return err
-		}
+	if err := run.keysLeft(ctx); err != nil {
+		return err
 	}
 	return run.end()
 }
@@ -145,6 +158,9 @@ func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]era
 		if err := json.Unmarshal(saved.Body, job); err != nil {
 			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
 		}
+		if job.KeysOnly { // that of another keystore goes on with its image
+			continue
+		}
 		if job.Untouched() { // nothing was destroyed: what is due is planned anew
 			if !o.dryRun {
 				if err := s.spare(ctx, op, c.No, i, saved.ID); err != nil {
@@ -154,15 +170,30 @@ func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]era
 			continue
 		}
 		begun[vault.ImageRef{Case: string(c.No), Name: i.Name}] = true
-		work = append(work, erasing{c: c, image: i, job: job, early: s.now().Before(c.Deadline)})
+		again := i.State == custody.ImageIsErased && i.Returned()
+		work = append(work, erasing{c: c, image: i, job: job, early: s.now().Before(c.Deadline), again: again})
 	}
-	filter := ledger.Filter{DueBy: s.now()}
-	if only != "" {
-		filter = ledger.Filter{All: true}
-	}
-	cases, err := s.ledger.Cases(ctx, filter)
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{DueBy: s.now()})
 	if err != nil {
 		return nil, err
+	}
+	// What was begun is finished before its deadline too.
+	all, err := s.ledger.Cases(ctx, ledger.Filter{All: only != ""})
+	if err != nil {
+		return nil, err
+	}
+	due := func(c custody.Case) bool {
+		return slices.ContainsFunc(cases, func(d custody.Case) bool { return d.No == c.No })
+	}
+	begunEarly := func(c custody.Case) bool {
+		return slices.ContainsFunc(c.Images, func(i custody.Image) bool {
+			return i.State == custody.ImageIsErasing && i.EraseFailed != custody.StepPlanned
+		})
+	}
+	for _, c := range all {
+		if !due(c) && (c.No == only || begunEarly(c)) {
+			cases = append(cases, c)
+		}
 	}
 	for _, c := range cases {
 		if only != "" && c.No != only {
@@ -173,14 +204,14 @@ func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]era
 				continue
 			}
 			early := !c.Due(s.now())
-			if early && !o.now {
+			if early && !o.now && (i.State != custody.ImageIsErasing || i.EraseFailed == custody.StepPlanned) {
+				if only == "" {
+					continue
+				}
 				return nil, refuse("case "+string(c.No), "its deadline has not come: "+s.term.DateTime(c.Deadline), `--now --reason "…"`)
 			}
 			work = append(work, erasing{c: c, image: i, early: early})
 		}
-	}
-	if only != "" && len(work) == 0 {
-		return nil, refuse("case "+string(only), "there is nothing left to erase", "salvor show "+string(only))
 	}
 	return work, nil
 }
@@ -205,13 +236,14 @@ type purgeRun struct {
 	options purgeOptions
 	results []erased
 	errs    []error
+	back    int // images that had come back, whether they are erased again or not
 }
 
 // erased is what became of one image.
 type erased struct {
 	Case    custody.CaseNo  `json:"case"`
 	Image   string          `json:"image"`
-	Outcome string          `json:"outcome"` // erased, empty, planned, held, proposed, refused, failed or returned
+	Outcome string          `json:"outcome"` // erased, empty, spared, planned, held, proposed, refused, failed or returned
 	Key     wipe.KeyClass   `json:"keys,omitempty"`
 	Media   wipe.MediaClass `json:"media,omitempty"`
 	Virtual bool            `json:"virtual,omitempty"`
@@ -252,6 +284,8 @@ func (r *purgeRun) report(no custody.CaseNo, image string, result erased, err er
 	switch {
 	case err != nil:
 		r.term.Warn("%s: %s: %s", ref, result.Outcome, result.Why)
+	case result.Outcome == "spared":
+		fmt.Fprintf(r.term.Out, "%s  nothing of it was destroyed before the erasing was cut off: it is kept until its deadline\n", ref)
 	case result.Outcome == "empty":
 		fmt.Fprintf(r.term.Out, "%s  nothing of it was ever written: there is nothing to erase\n", ref)
 	case result.Outcome == "planned":
@@ -307,6 +341,11 @@ func (r *purgeRun) end() error {
 			}
 		}
 		return &ui.Error{Code: code, What: "purge", Why: fmt.Sprintf("%d of %d images were not erased", len(r.errs), len(r.results)), Hint: "each reason stands above", Err: errors.Join(r.errs...)}
+	case r.back > 0:
+		return &ui.Error{
+			Code: ui.Incomplete, What: "purge", Why: fmt.Sprintf("a copy of a vault was put back: %d erased images were in it", r.back),
+			Hint: "find out who has copies of the vault; what came back is erased again, or its line says why not",
+		}
 	case !assured && !r.options.dryRun:
 		return &ui.Error{Code: ui.Incomplete, What: "purge", Why: "it is not assured that everything is gone", Hint: "salvor report attest NO says why; destroy the disk where it matters"}
 	}

@@ -2,22 +2,27 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
 	"salvor/custody/vault"
+	"salvor/wipe"
 )
 
 // returned looks for images that were erased and lie in their vault again: somebody
-// put a copy of the vault back. An attest was given for them, so each one is named at
-// every purge until somebody has looked.
-func (r *purgeRun) returned(ctx context.Context) error {
+// put a copy of the vault back. Each is recorded, and is erased again in this run like
+// any other, unless a hold blocks it; an attest was given for them, so somebody has to
+// find out where the copy came from. What was seen there and is gone is recorded too:
+// whoever took it away has it.
+func (r *purgeRun) returned(ctx context.Context) ([]erasing, error) {
 	cases, err := r.ledger.Cases(ctx, ledger.Filter{All: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open := make(map[string]*openedVault)
 	defer func() {
@@ -27,7 +32,11 @@ func (r *purgeRun) returned(ctx context.Context) error {
 			}
 		}
 	}()
+	var work []erasing
 	for _, c := range cases {
+		if r.options.caseNo != "" && !r.asked(c.No) {
+			continue
+		}
 		for _, i := range c.Images {
 			if i.State != custody.ImageIsErased {
 				continue
@@ -40,32 +49,96 @@ func (r *purgeRun) returned(ctx context.Context) error {
 			if v == nil {
 				continue
 			}
-			there, err := lies(v, vault.ImageRef{Case: string(c.No), Name: i.Name})
+			e, err := r.cameBack(ctx, v, c, i)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if there {
-				r.report(c.No, i.Name, erased{Outcome: "returned"}, &ui.Error{
-					Code: ui.Incomplete, What: "image " + string(c.No) + "/" + i.Name, Why: "it was erased, and lies in vault " + v.name + " again: a copy of the vault was put back",
-					Hint: "find out who has copies of the vault; then take its directories under cases and keystore away",
-				})
+			if e != nil {
+				work = append(work, *e)
 			}
 		}
 	}
-	return nil
+	return work, nil
 }
 
-// lies tells whether there is anything under the names of an image or its keys.
-func lies(v *openedVault, ref vault.ImageRef) (bool, error) {
-	for _, dir := range []string{ref.Dir(), ref.KeyDir()} {
-		entries, err := v.dir.List(dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return false, err
-		case len(entries) > 0:
+// cameBack records what lies in the vault again, and returns it as something to erase;
+// nil when there is nothing to do.
+func (r *purgeRun) cameBack(ctx context.Context, v *openedVault, c custody.Case, i custody.Image) (*erasing, error) {
+	seen, err := lies(v, vault.ImageRef{Case: string(c.No), Name: i.Name})
+	if err != nil {
+		return nil, err
+	}
+	seen.Image = i.Name
+	there := seen.Files+seen.KeyFiles > 0
+	begun, err := r.jobOpen(ctx, c.No, i.Name)
+	if err != nil || begun { // the job knows what it has removed
+		return nil, err
+	}
+	what := "image " + string(c.No) + "/" + i.Name
+	switch {
+	case !there && !i.Returned():
+		return nil, nil
+	case r.options.dryRun && !i.Returned():
+		r.report(c.No, i.Name, erased{Outcome: "returned"}, &ui.Error{
+			Code: ui.Incomplete, What: what, Why: "it was erased, and lies in vault " + v.name + " again: a copy of the vault was put back", Hint: "salvor purge erases it again",
+		})
+		return nil, nil
+	case r.options.dryRun && !there:
+		return nil, nil
+	}
+	if there != i.Returned() {
+		if _, err := r.happened(ctx, r.op, ledger.Entry{Case: c.No, Item: i.Item, Pub: seen}); err != nil {
+			return nil, err
+		}
+	}
+	if !there {
+		r.report(c.No, i.Name, erased{Outcome: "returned"}, &ui.Error{
+			Code: ui.Incomplete, What: what, Why: "it was erased, lay in vault " + v.name + " again, and is not there any more: somebody took it away", Hint: "find out who has it",
+		})
+		return nil, nil
+	}
+	r.back++
+	r.term.Warn("%s: it was erased, and lies in vault %s again: a copy of the vault was put back; find out who has copies", what, v.name)
+	if c, err = r.ledger.Case(ctx, c.No); err != nil {
+		return nil, err
+	}
+	i, _ = c.Image(i.Name)
+	return &erasing{c: c, image: i, again: true, early: r.now().Before(c.Deadline)}, nil
+}
+
+// jobOpen tells whether an erasing of the image is under way here.
+func (s *station) jobOpen(ctx context.Context, no custody.CaseNo, image string) (bool, error) {
+	jobs, err := s.ledger.OpenJobs(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, saved := range jobs {
+		if saved.Case != no || saved.Image != image {
+			continue
+		}
+		var job wipe.Job
+		if err := json.Unmarshal(saved.Body, &job); err != nil {
+			return false, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		}
+		if !job.KeysOnly {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// lies counts what there is under the names of an image and its keys.
+func lies(v *openedVault, ref vault.ImageRef) (custody.ImageReturned, error) {
+	var seen custody.ImageReturned
+	for _, part := range []struct {
+		dir string
+		n   *int64
+	}{{ref.Dir(), &seen.Files}, {ref.KeyDir(), &seen.KeyFiles}} {
+		entries, err := v.dir.List(part.dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return seen, err
+		}
+		*part.n = int64(len(entries))
+	}
+	return seen, nil
 }
