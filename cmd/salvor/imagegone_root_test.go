@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,5 +87,25 @@ func TestAFileThatChangedWhileItWasReadIsNotSealed(t *testing.T) {
 	}
 	if got := g.unchanged(rescue.Outcome{Stop: rescue.Cancelled}).Stop; got != rescue.Cancelled {
 		t.Errorf("a run that was interrupted: %v", got)
+	}
+}
+
+// TestADiskThatHasGrownIsNotSealed: what a disk has beyond the size that it gave at first
+// would be missing from an image that is called whole.
+func TestADiskThatHasGrownIsNotSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := &imaging{ident: blockdev.Identity{Kind: blockdev.Disk, Path: loopDevice(t, path), Bytes: 1 << 20}}
+	if got := g.unchanged(rescue.Outcome{}).Stop; got != rescue.Finished {
+		t.Errorf("the same disk: %v", got)
+	}
+	if err := os.Truncate(path, 2<<20); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "losetup", "--set-capacity", g.ident.Path)
+	if out := g.unchanged(rescue.Outcome{}); out.Stop != rescue.SourceChanged || !errors.Is(out.Err, errSizeChanged) {
+		t.Errorf("a disk that has grown: %v, %v", out.Stop, out.Err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -212,13 +213,20 @@ func (g *imaging) untilDone(ctx context.Context, w *vault.Writer, t *triage.Tria
 const barrenRuns = 4
 
 // unchanged makes of a run over a file that was written to meanwhile one that found
-// another source: half of what it read is of before and half of after.
+// another source: half of what it read is of before and half of after. A disk that has
+// another size by now is not the one that was begun, even when no read of it failed.
 func (g *imaging) unchanged(out rescue.Outcome) rescue.Outcome {
-	if out.Stop != rescue.Finished || g.ident.Kind != blockdev.File {
+	if out.Stop != rescue.Finished {
 		return out
 	}
-	now, err := g.fingerprint()
-	if err == nil && now != g.print {
+	var err error
+	if g.ident.Kind != blockdev.File {
+		if size, sizeErr := deviceSize(g.ident.Path); sizeErr == nil && size != g.ident.Bytes {
+			err = fmt.Errorf("%s by now: %w", ui.Size(size), errSizeChanged)
+		}
+	} else if now, printErr := g.fingerprint(); printErr != nil {
+		err = printErr
+	} else if now != g.print {
 		err = errFileChanged
 	}
 	if err != nil {
@@ -227,7 +235,20 @@ func (g *imaging) unchanged(out rescue.Outcome) rescue.Outcome {
 	return out
 }
 
-var errFileChanged = errors.New("the file was changed while it was read")
+var (
+	errFileChanged = errors.New("the file was changed while it was read")
+	errSizeChanged = errors.New("the disk has changed its size")
+)
+
+// deviceSize asks a device for its size in bytes.
+func deviceSize(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Seek(0, io.SeekEnd)
+}
 
 // beat keeps the vault's lock fresh for other stations.
 func beat(lock *vault.Lock) (stop func()) {
