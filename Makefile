@@ -50,9 +50,9 @@ bench-rescue: ## the rescue strategy against the installed ddrescue (SEED=101-10
 	$(GO) run ./scripts/benchrescue -seeds $(or $(SEED),101-103) -sizes $(or $(SIZE),100G)
 
 .PHONY: bench-wipe
-bench-wipe: build ## wiping a disk against dd, shred and nwipe, as root (MIB=2048 RUNS=5 to change)
+bench-wipe: build ## wiping a disk against dd, shred and nwipe, as root (MIB=2048 RUNS=5 RATE=500 to change)
 	@scripts/setup.sh build bench
-	@scripts/bench-wipe.sh bin/salvor $(or $(MIB),2048) $(or $(RUNS),5)
+	@scripts/bench-wipe.sh bin/salvor $(or $(MIB),2048) $(or $(RUNS),5) $(or $(RATE),500)
 
 .PHONY: test-kill
 test-kill: ## SIGKILL at 300 moments of imaging, 200 of purging and 250 wipes (KILLS=n to change)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -280,7 +281,7 @@ func (w *wiping) foresee(id device.Identity, job *device.Job, o device.PlanOptio
 	if !begun {
 		job = &device.Job{Device: id, Passes: id.Passes(), Discard: o.Discard, ByName: !id.BySerial()}
 		if !o.NoSanitize {
-			job.Sanitize.Action = max(o.Sanitize, id.Sanitize())
+			job.Sanitize.Action = cmp.Or(o.Sanitize, id.Sanitize())
 		}
 	}
 	v := job.Reach()

@@ -18,6 +18,9 @@
 // holds are the same. Everything that was changed of the machine for it is put back,
 // by Close or, after a crash, by the next run.
 //
+// Two packages below this one know no disk of a customer, and are shared with the erasing
+// of disks: sysblock, the questions to /proc and /sys, and passthrough, the commands.
+//
 // The questions to /proc and /sys say who uses a device, so that the refusal can
 // name it. The exclusive open is what holds: it also knows of mounts in other
 // namespaces and of holders that these files do not show.
