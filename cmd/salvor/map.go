@@ -295,7 +295,11 @@ func (m imageMap) print(t *ui.Terminal) error {
 	d, rich := m.document(), t.Rich()
 	state := string(m.image.State)
 	fmt.Fprintf(t.Out, "%s  %s, %s, %s rescued\n\n", m.ref, state, ui.Size(d.Bytes), ui.Percent(d.Rescued, d.Bytes))
-	grid := picture.New(m.m, textColumns, textRows)
+	columns := textColumns
+	if own := t.Columns(); t.StdoutIsTerminal() && own > 0 {
+		columns = min(columns, max(own-2, 1))
+	}
+	grid := picture.New(m.m, columns, textRows)
 	if _, err := fmt.Fprintf(t.Raw(), "%s\n\n", grid.Text(rich)); err != nil {
 		return err
 	}

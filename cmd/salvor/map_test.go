@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/cmd/salvor/internal/ui"
@@ -42,6 +44,29 @@ func TestThePictureOfAMapIsAPNG(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(b.dir, ".salvor-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("%v is left", left)
+	}
+}
+
+// A line that is broken by the terminal is no picture.
+func TestTheMapFitsANarrowTerminal(t *testing.T) {
+	b := newBench(t, 3<<20)
+	b.must(b.imageArgs()...)
+	f, err := pty.StartWithSize(b.command("map", "T1-2026-0001"), &pty.Winsize{Rows: 24, Cols: 20})
+	if err != nil {
+		t.Skip("no pty: ", err)
+	}
+	defer f.Close()
+	out, _ := io.ReadAll(f) // ends with EIO when the program has ended
+	signs := 0
+	for line := range strings.Lines(string(out)) {
+		if n := max(strings.Count(line, "█"), strings.Count(line, "+")); n > 1 {
+			if signs++; n > 20 {
+				t.Errorf("%d signs in a line of 20 columns", n)
+			}
+		}
+	}
+	if signs < 5 {
+		t.Errorf("no picture:\n%s", out)
 	}
 }
 
