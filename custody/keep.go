@@ -69,20 +69,22 @@ func (k *Keep) UnmarshalText(p []byte) error {
 }
 
 // From returns the instant at which a case is due that is kept for k from now.
-// A duration counts from now: a day is 24 hours, a month ends on the same day
-// of the month or on the last day of a shorter one. A date is the start of
-// that day in zone, the shop's. The result is in UTC with whole seconds.
+// Hours are running hours. Days, weeks and months are those of the calendar in zone,
+// the shop's, to the same time of day; a month ends on the same day of the month or on
+// the last day of a shorter one. A date is the start of that day in zone. The result
+// is in UTC with whole seconds.
 func (k Keep) From(now time.Time, zone *time.Location) time.Time {
 	now = At(now).Time
+	local := now.In(zone)
 	switch k.unit {
 	case 'h':
 		return now.Add(time.Duration(k.n) * time.Hour)
 	case 'd':
-		return now.AddDate(0, 0, k.n)
+		return local.AddDate(0, 0, k.n).UTC()
 	case 'w':
-		return now.AddDate(0, 0, 7*k.n)
+		return local.AddDate(0, 0, 7*k.n).UTC()
 	case 'm':
-		return addMonths(now, k.n)
+		return addMonths(local, k.n).UTC()
 	}
 	t, err := k.date.Start(zone)
 	if err != nil {
@@ -93,7 +95,9 @@ func (k Keep) From(now time.Time, zone *time.Location) time.Time {
 
 // Deadline returns [Keep.From], refused with [ErrTooLong] when that is later
 // than one calendar year after first, the creation of the case's first image.
-// A zero first means that there is none yet: then the year counts from now.
+// A zero first means that there is none yet: then the year counts from now. The year
+// is that of UTC: where summer time alone puts a duration behind its end, its end is
+// the deadline.
 func (k Keep) Deadline(now, first time.Time, zone *time.Location) (time.Time, error) {
 	if k == (Keep{}) {
 		return time.Time{}, ErrKeep
@@ -102,6 +106,9 @@ func (k Keep) Deadline(now, first time.Time, zone *time.Location) (time.Time, er
 		first = now
 	}
 	deadline, most := k.From(now, zone), MaxDeadline(first)
+	if k.unit != 0 && deadline.After(most) && !k.From(now, time.UTC).After(most) {
+		deadline = most
+	}
 	if deadline.After(most) {
 		return time.Time{}, fmt.Errorf("%w: the latest is %s", ErrTooLong, most.Format(time.RFC3339))
 	}

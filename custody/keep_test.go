@@ -51,6 +51,35 @@ func TestKeepCountsFromNow(t *testing.T) {
 	}
 }
 
+// Days, weeks and months are those of the shop's calendar: the time of day stays what
+// it is there. The year of the law is that of UTC and never moves later by it.
+func TestDaysAreThoseOfTheShop(t *testing.T) {
+	for _, test := range []struct{ from, keep, want string }{
+		{"2026-10-20T08:00:00Z", "7d", "2026-10-27T09:00:00Z"}, // summer time ends: 10 o'clock stays 10 o'clock
+		{"2026-10-20T08:00:00Z", "1w", "2026-10-27T09:00:00Z"},
+		{"2027-03-20T09:00:00Z", "7d", "2027-03-27T09:00:00Z"},
+		{"2027-03-20T09:00:00Z", "1m", "2027-04-20T08:00:00Z"},
+		{"2026-12-31T23:30:00Z", "1m", "2027-01-31T23:30:00Z"}, // 1 January there
+		{"2027-01-30T23:30:00Z", "1m", "2027-02-27T23:30:00Z"}, // 31 January there: the last day of February
+		{"2026-10-20T08:00:00Z", "168h", "2026-10-27T08:00:00Z"},
+		// One calendar year, between years in which summer time ends on different days.
+		{"2026-10-25T09:00:00Z", "12m", "2027-10-25T08:00:00Z"},
+		{"2027-10-26T08:00:00Z", "12m", "2028-10-26T08:00:00Z"},
+		{"2028-10-30T09:00:00Z", "12m", "2029-10-30T09:00:00Z"},
+		{"2027-10-30T08:00:00Z", "366d", "2028-10-30T08:00:00Z"}, // an hour later there: the cap holds
+	} {
+		k, err := ParseKeep(test.keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := instant(t, test.from)
+		got, err := k.Deadline(from, from, brussels(t))
+		if err != nil || got.Format(time.RFC3339) != test.want || got.After(MaxDeadline(from)) {
+			t.Errorf("%s from %s is %v (%v), want %s", test.keep, test.from, got, err, test.want)
+		}
+	}
+}
+
 func TestMonthsEndInTheirMonth(t *testing.T) {
 	for _, test := range []struct{ from, keep, want string }{
 		{"2027-01-31T10:00:00Z", "1m", "2027-02-28T10:00:00Z"},
@@ -151,9 +180,11 @@ func FuzzKeep(f *testing.F) {
 			t.Errorf("%q came back as %q", s, k)
 		}
 		now := time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)
-		deadline, err := k.Deadline(now, now, time.UTC)
-		if err == nil && deadline.After(MaxDeadline(now)) {
-			t.Errorf("%q gives %v", s, deadline)
+		for _, zone := range []*time.Location{time.UTC, brussels(t)} {
+			deadline, err := k.Deadline(now, now, zone)
+			if err == nil && deadline.After(MaxDeadline(now)) {
+				t.Errorf("%q gives %v", s, deadline)
+			}
 		}
 	})
 }

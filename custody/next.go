@@ -167,7 +167,7 @@ func (n *agenda) by(code StepCode, subject string, due time.Time) {
 	switch {
 	case n.now.After(due):
 		u = UrgencyLate
-	case !n.policy.Notice.From(n.now, time.UTC).Before(due):
+	case !n.policy.Notice.From(n.now, n.now.Location()).Before(due):
 		u = UrgencySoon
 	}
 	n.add(code, subject, u, due)
@@ -182,7 +182,7 @@ func (n *agenda) onDay(code StepCode, subject string, day Date) {
 	switch {
 	case n.today > day:
 		n.add(code, subject, UrgencyLate, start)
-	case !n.policy.Notice.From(n.now, time.UTC).Before(start):
+	case !n.policy.Notice.From(n.now, n.now.Location()).Before(start):
 		n.add(code, subject, UrgencySoon, start)
 	}
 }
@@ -283,7 +283,7 @@ func (n *agenda) erase(c Case) {
 	if c.Copies() == 0 || c.Deadline.IsZero() || c.Held() {
 		return
 	}
-	near := !n.policy.Notice.From(n.now, time.UTC).Before(c.Deadline)
+	near := !n.policy.Notice.From(n.now, n.now.Location()).Before(c.Deadline)
 	for _, i := range c.Images {
 		switch {
 		case !i.Left() || i.State == ImageIsErasing || !near:

@@ -32,9 +32,9 @@ func (k OperatorKey) Counts(at time.Time) bool {
 }
 
 // SigningKeys returns the operator's keys whose signatures count at a time:
-// none after his last day (in UTC).
+// none after his last day, which is one of the time's own zone.
 func (o Operator) SigningKeys(at time.Time) []OperatorKey {
-	if o.Ended != "" && DateOf(at, time.UTC) > o.Ended {
+	if o.Ended != "" && DateOf(at, at.Location()) > o.Ended {
 		return nil
 	}
 	var keys []OperatorKey
@@ -56,9 +56,9 @@ func (s Shop) MustSign(op string, at time.Time) (bool, error) {
 	switch {
 	case !ok || o.Kind != OperatorPerson:
 		return false, nil
-	case len(o.SigningKeys(at)) > 0:
+	case len(o.SigningKeys(s.local(at))) > 0:
 		return true, nil
-	case s.Policy(DateOf(at, time.UTC)).RequireKey:
+	case s.Policy(s.day(at)).RequireKey:
 		return false, ErrNoKey
 	}
 	return false, nil

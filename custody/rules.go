@@ -22,6 +22,7 @@ var (
 	ErrErased       = errors.New("the image is erased")
 	ErrErasing      = errors.New("the image is being erased")
 	ErrNotErased    = errors.New("the image is not erased")
+	ErrNothingLeft  = errors.New("every copy of the case is erased")
 	ErrSealed       = errors.New("the image is sealed")
 	ErrNotSealed    = errors.New("the image is not sealed")
 	ErrNoImage      = errors.New("the case has no such image")
@@ -65,7 +66,7 @@ func (s Shop) mayAct(e Event) error {
 	if !ok || o.Kind == "" {
 		return ErrOperator
 	}
-	if err := o.MayAct(e.TS.Time, e.Type()); err != nil {
+	if err := o.MayAct(s.local(e.TS.Time), e.Type()); err != nil {
 		return err
 	}
 	_, err := s.MustSign(e.Op, e.TS.Time)
@@ -74,10 +75,10 @@ func (s Shop) mayAct(e Event) error {
 
 // MayAct says whether the operator may do at now what an event of type t
 // permits: a person needs the signed agreement, nobody acts after his end, and
-// the purge job only purges. The day of the end itself is still allowed; days
-// are counted in UTC.
+// the purge job only purges. The day of the end itself is still allowed; it is
+// that of now's own zone.
 func (o Operator) MayAct(now time.Time, t Type) error {
-	today := DateOf(now, time.UTC)
+	today := DateOf(now, now.Location())
 	switch {
 	case o.Kind == "":
 		return ErrOperator
@@ -108,7 +109,7 @@ func reports(t Type) bool {
 
 func allowShop(s Shop, e Event, private map[string]string) error {
 	o, known := s.Operator(e.Op)
-	if known && o.Ended != "" && DateOf(e.TS.Time, time.UTC) > o.Ended {
+	if known && o.Ended != "" && s.day(e.TS.Time) > o.Ended {
 		return ErrOperatorLeft
 	}
 	switch p := e.Pub.(type) {
@@ -177,11 +178,11 @@ func allowCase(s Shop, c Case, e Event, private map[string]string) error {
 			return err
 		}
 		// Longer than the shop's default is for a reason.
-		if usual := s.today(e).Keep.From(e.TS.Time, time.UTC); p.Deadline.After(usual) && private[FieldReason] == "" {
+		if usual := s.today(e).Keep.From(e.TS.Time, s.local(e.TS.Time).Location()); p.Deadline.After(usual) && private[FieldReason] == "" {
 			return ErrNoReason
 		}
 	case DeadlineShortened:
-		return c.mayShorten(s.today(e), e.TS.Time, p.Deadline.Time)
+		return c.mayShorten(s.today(e), s.local(e.TS.Time), p.Deadline.Time)
 	case HoldAdded:
 		for _, h := range c.Holds {
 			if h.ID == p.Hold {
@@ -247,10 +248,8 @@ func allowCase(s Shop, c Case, e Event, private map[string]string) error {
 	return nil
 }
 
-// today returns what the shop's rules say on the day of an event. No event
-// names the shop's zone, so that is the day of UTC: a value that begins on a day
-// holds for the rules from an hour or two after the shop's midnight.
-func (s Shop) today(e Event) Policy { return s.Policy(DateOf(e.TS.Time, time.UTC)) }
+// today returns what the shop's rules say on the day of an event.
+func (s Shop) today(e Event) Policy { return s.Policy(s.day(e.TS.Time)) }
 
 // MayImage says whether an image of this case may be begun: the customer has
 // agreed, a deadline is set, and the case is open.
@@ -379,9 +378,9 @@ func (c Case) mayDeadline(now, deadline time.Time) error {
 
 // mayShorten says whether the deadline may be brought forward. Where the data
 // are special, it never comes so close that nobody could object any more: who
-// erases earlier than that is not alone.
+// erases earlier than that is not alone. Days are those of now's own zone.
 func (c Case) mayShorten(p Policy, now, deadline time.Time) error {
-	floor := earliest(p.Notice.From(now, time.UTC), p.Grace.From(now, time.UTC))
+	floor := earliest(p.Notice.From(now, now.Location()), p.Grace.From(now, now.Location()))
 	if len(c.Special) > 0 && c.Copies() > 0 && deadline.Before(earliest(floor, c.Deadline)) {
 		return ErrTwoPersons
 	}

@@ -28,10 +28,17 @@ var (
 	ErrNoCorrection = errors.New("a correction gives a reason and the right value of each field")
 )
 
-// oneDay is how far the days of the shop's zone can be from those of UTC. The
-// moments of the law's terms are computed in the shop's zone, which no event
-// names; a rule that does not know it grants a day.
+// oneDay is how far the days of the shop's zone can be from those of UTC.
 const oneDay = 24 * time.Hour
+
+// grace is granted to the moments of the law's terms, which are those of the shop's
+// zone, by rules that do not know it.
+func (s Shop) grace() time.Duration {
+	if s.Zone == nil {
+		return oneDay
+	}
+	return 0
+}
 
 // allowDuties applies the rules about events that stand in a case or in the
 // shop's own record.
@@ -59,7 +66,7 @@ func allowDuties(s Shop, g registers, e Event, private map[string]string) error 
 			return fmt.Errorf("station: %w", ErrExists)
 		}
 	case PolicySet:
-		if p.From < DateOf(now.Add(-oneDay), time.UTC) {
+		if p.From < s.day(now.Add(-s.grace())) {
 			return fmt.Errorf("from: %w", ErrPast)
 		}
 	case ProcessorAdded:
@@ -151,8 +158,8 @@ func allowRegister(s Shop, g registers, e Event, private map[string]string) erro
 		if r, ok := g.findRequest(p.Request); ok && r.Kind != "" {
 			return fmt.Errorf("request: %w", ErrExists)
 		}
-		months := s.Policy(DateOf(p.Received.Time, time.UTC)).Request.Months()
-		return term(now, p.Received, p.Due, RequestDue(p.Received.Time, months, time.UTC))
+		months := s.Policy(s.day(p.Received.Time)).Request.Months()
+		return s.term(now, p.Received, p.Due, RequestDue(p.Received.Time, months, s.local(now).Location()))
 	case RequestExtended:
 		return s.mayExtend(g, now, p, said)
 	case RequestAnswered:
@@ -197,11 +204,11 @@ func allowRegister(s Shop, g registers, e Event, private map[string]string) erro
 
 // term checks a term that begins at from and was computed in the shop's
 // zone: it has begun, and ends no later than the same term in any zone.
-func term(now time.Time, from, due, inUTC Time) error {
+func (s Shop) term(now time.Time, from, due, latest Time) error {
 	switch {
 	case from.After(now):
 		return ErrFuture
-	case due.After(inUTC.Add(oneDay)):
+	case due.After(latest.Add(s.grace())):
 		return ErrDue
 	}
 	return nil
@@ -223,12 +230,12 @@ func (s Shop) mayExtend(g registers, now time.Time, p RequestExtended, said bool
 	case !said:
 		return ErrNoReason
 	}
-	day := s.Policy(DateOf(r.Received, time.UTC))
-	return term(now, p.Told, p.Due, RequestDue(r.Received, day.Request.Months()+day.Extension.Months(), time.UTC))
+	day := s.Policy(s.day(r.Received))
+	return s.term(now, p.Told, p.Due, RequestDue(r.Received, day.Request.Months()+day.Extension.Months(), s.local(now).Location()))
 }
 
 func (s Shop) mayOpenIncident(now time.Time, p IncidentOpened) error {
-	day := s.Policy(DateOf(p.Aware.Time, time.UTC))
+	day := s.Policy(s.day(p.Aware.Time))
 	authority := IncidentDue(p.Aware.Time, day.IncidentAuthority.Hours())
 	controller := IncidentDue(p.Aware.Time, day.IncidentControl.Hours())
 	switch {

@@ -143,7 +143,7 @@ func (s Shop) mayTake(op string, now time.Time) error {
 	if !ok {
 		return ErrOperator
 	}
-	return o.MayAct(now, TypeCustodyAccepted)
+	return o.MayAct(s.local(now), TypeCustodyAccepted)
 }
 
 func (s Shop) maySend(c Case, e Event, p SentExternal) error {
@@ -159,7 +159,7 @@ func (s Shop) maySend(c Case, e Event, p SentExternal) error {
 	case !ok:
 		return ErrNoContract
 	}
-	return x.MaySend(DateOf(e.TS.Time, time.UTC), p.Service)
+	return x.MaySend(s.day(e.TS.Time), p.Service)
 }
 
 // mayReceive: what belongs to the customer goes to him, or to somebody with
@@ -187,11 +187,13 @@ func allowEnd(s Shop, c Case, e Event, private map[string]string) error {
 		}
 		return c.mayReceive(p.To, private)
 	case CustomerConfirmed:
-		if p.Deadline.After(s.today(e).Grace.From(now, time.UTC)) {
+		switch {
+		case c.Erased():
+			return ErrNothingLeft
+		case p.Deadline.After(s.today(e).Grace.From(now, s.local(now).Location())):
 			return ErrTooGenerous
-		}
-		if c.Deadline.IsZero() || p.Deadline.Before(c.Deadline) {
-			return c.mayShorten(s.today(e), now, p.Deadline.Time)
+		case c.Deadline.IsZero() || p.Deadline.Before(c.Deadline):
+			return c.mayShorten(s.today(e), s.local(now), p.Deadline.Time)
 		}
 	case CopyErased:
 		if c.Held() {
@@ -241,7 +243,7 @@ func (s Shop) MayErase(c Case, image, op string, now time.Time, early bool) erro
 	if i, _ := c.Image(image); i.State == ImageIsErasing || i.State == ImageIsErased {
 		return nil
 	}
-	p := s.Policy(DateOf(now, time.UTC))
+	p := s.Policy(s.day(now))
 	early = early && !c.Due(now)
 	switch {
 	case early && (p.FourEyes || len(c.Special) > 0) && !c.Validated(image, op):

@@ -3,7 +3,48 @@ package custody
 import (
 	"errors"
 	"testing"
+	"time"
 )
+
+// Half an hour after midnight in the shop it is still yesterday in UTC: the rules count
+// the shop's days, where they know its zone.
+func TestRulesCountTheDaysOfTheShop(t *testing.T) {
+	at := mustTime("2026-06-09T22:30:00Z") // 10 June, 00:30 in Brussels
+	event := func(p Payload) Event { return Event{TS: At(at), Case: oneCase, Op: "op-7f3a", Pub: p} }
+	grace, _ := ParseKeep("7d")
+	week := grace.From(mustTime("2026-10-20T08:00:00Z"), brussels(t))
+	confirmed := event(CustomerConfirmed{ConfirmedDesk, At(week)})
+	confirmed.TS = At(mustTime("2026-10-20T08:00:00Z"))
+	tight := PolicySet{PolicyKeep, "30d", "2026-06-10"}
+	usual := event(DeadlineSet{At(at.AddDate(0, 0, 40)), keepOf("40d")})
+	policy := event(PolicySet{PolicyKeep, "30d", "2026-06-09"})
+	policy.Case = ""
+	for name, test := range map[string]struct {
+		e         Event
+		shop, utc error
+	}{
+		"the last day of an operator is over": {event(AgreementRecorded{Notice: "1"}), ErrOperatorLeft, nil},
+		"a policy that begins today holds":    {usual, ErrNoReason, nil},
+		"a policy from yesterday":             {policy, ErrPast, nil},
+		"a week over the end of summer time":  {confirmed, nil, ErrTooGenerous},
+	} {
+		o := Operator{ID: "op-7f3a", Kind: OperatorPerson, Agreed: "2026-01-01"}
+		if name == "the last day of an operator is over" {
+			o.Ended = "2026-06-09"
+		}
+		s := Shop{Operators: []Operator{o}, Policies: []PolicyValue{{PolicySet: tight}}}
+		c := Case{No: oneCase, Opened: at, Deadline: mustTime("2027-01-01T00:00:00Z")}
+		if test.e.Type() == TypeDeadlineSet {
+			c.Deadline = time.Time{}
+		}
+		if err := Allow(s.In(brussels(t)), c, test.e, nil); !errors.Is(err, test.shop) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := Allow(s, c, test.e, nil); !errors.Is(err, test.utc) {
+			t.Errorf("%s, in UTC: %v", name, err)
+		}
+	}
+}
 
 // The rules about what may be begun. The order of life of a case is told step
 // by step; each step names what it must be refused for.
@@ -35,6 +76,9 @@ func TestRulesOfACase(t *testing.T) {
 		"no image without deadline":   {[]Payload{opened, agreed}, begun("image-01"), nil, ErrNoDeadline},
 		"image":                       {[]Payload{opened, agreed, deadline}, begun("image-01"), nil, nil},
 		"same image twice":            {[]Payload{opened, agreed, deadline, begun("image-01")}, begun("image-01"), nil, ErrImageExists},
+		"confirmed":                   {[]Payload{opened, agreed, deadline, begun("image-01")}, CustomerConfirmed{ConfirmedDesk, At(at.AddDate(0, 0, 7))}, nil, nil},
+		"confirmed without an image":  {[]Payload{opened, agreed, deadline}, CustomerConfirmed{ConfirmedDesk, At(at.AddDate(0, 0, 7))}, nil, nil},
+		"confirmed when all is gone":  {[]Payload{opened, agreed, deadline, begun("image-01"), erasing, done}, CustomerConfirmed{ConfirmedDesk, At(at)}, nil, ErrNothingLeft},
 		"key of no image":             {[]Payload{opened}, wrapped, nil, ErrNoImage},
 		"key of a sealed image":       {[]Payload{opened, begun("image-01"), sealed}, wrapped, nil, ErrSealed},
 		"reopened":                    {[]Payload{opened, begunLarge, sealed}, ImageReopened{"image-01", Hash{4}}, nil, nil},

@@ -22,6 +22,9 @@ type Shop struct {
 	Destroyed  []Destruction // of vaults' media, in causal order
 	Wipes      []Wipe        // of the shop's own media, by job
 	Heartbeat  time.Time     // the newest; zero when there is none
+	// Zone is the shop's, in which the rules count days; nil is UTC. No event names
+	// it: whoever folds the events and has the configuration sets it.
+	Zone *time.Location
 
 	Requests      []Request    // by id; those of cases are in their case
 	Incidents     []Incident   // by id; those of cases are in their case
@@ -216,6 +219,23 @@ func (s *Shop) apply(e Event) {
 func (s *Shop) operator(id string) *Operator {
 	return entry(&s.Operators, func(o Operator) bool { return o.ID == id }, Operator{ID: id})
 }
+
+// In returns the shop with its time zone.
+func (s Shop) In(zone *time.Location) Shop {
+	s.Zone = zone
+	return s
+}
+
+// local returns the moment in the shop's zone.
+func (s Shop) local(t time.Time) time.Time {
+	if s.Zone == nil {
+		return t.UTC()
+	}
+	return t.In(s.Zone)
+}
+
+// day returns the day of a moment in the shop's zone.
+func (s Shop) day(t time.Time) Date { return DateOf(t, s.local(t).Location()) }
 
 // Station returns the station with that name.
 func (s Shop) Station(name string) (Station, bool) {

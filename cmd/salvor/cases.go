@@ -64,7 +64,7 @@ func (s *station) row(c custody.Case, shop custody.Shop) caseRow {
 		at, days := custody.At(c.Deadline), s.term.DaysLeft(c.Deadline)
 		r.Deadline, r.DaysLeft = &at, &days
 		// Opening a case and setting its deadline may be a moment apart.
-		usual := shop.Policy(custody.DateOf(c.Opened, s.term.Zone)).Keep.From(c.Opened.Add(time.Minute), time.UTC)
+		usual := shop.Policy(custody.DateOf(c.Opened, s.term.Zone)).Keep.From(c.Opened.Add(time.Minute), s.term.Zone)
 		r.Longer = c.Copies() > 0 && c.Deadline.After(usual)
 	}
 	steps := custody.Next(c, shop, s.now().In(s.term.Zone))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +67,7 @@ func (s *station) confirm(ctx context.Context, no string, o confirmOptions) erro
 	if err != nil {
 		return err
 	}
-	deadline := policy.Grace.From(s.now(), time.UTC)
+	deadline := policy.Grace.From(s.now(), s.term.Zone)
 	if !c.Deadline.IsZero() && c.Deadline.Before(deadline) {
 		deadline = c.Deadline
 	}

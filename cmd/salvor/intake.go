@@ -146,7 +146,7 @@ func (o *customerFlags) deadline(ctx context.Context, s *station, now time.Time)
 	if deadline.Before(custody.At(now).Time) {
 		return custody.DeadlineSet{}, usage("intake", "--keep: a day in the past", "0d is due at once")
 	}
-	if deadline.After(usual.From(now, time.UTC)) {
+	if deadline.After(usual.From(now, s.term.Zone)) {
 		if o.reason, err = s.text(ctx, o.reason, "--reason", "why is it kept longer than "+usual.String()); err != nil {
 			return custody.DeadlineSet{}, err
 		}

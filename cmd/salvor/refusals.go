@@ -49,6 +49,7 @@ func dutyVerdicts() []verdict {
 		{custody.ErrNotTold, ui.Refused, "salvor incident notify ID subjects; or why not: --no-subjects encrypted"},
 		{custody.ErrUnexcused, ui.Refused, `say why it was late: --delay facts --reason "…"`},
 		{custody.ErrNoStation, ui.NotFound, "salvor station list"},
+		{custody.ErrNothingLeft, ui.Refused, "salvor show says what ended each copy"},
 		{custody.ErrNotRetired, ui.Refused, "salvor station retire"},
 		{custody.ErrNoProcessor, ui.NotFound, "salvor processor list"},
 		{custody.ErrNoVault, ui.NotFound, "salvor vault list"},

@@ -126,7 +126,7 @@ func (s *station) purgeJob(ctx context.Context) (string, error) {
 	}
 	var logins []string
 	for _, op := range shop.Operators {
-		if op.MayAct(s.now(), custody.TypeEraseStarted) != nil || op.Kind != custody.OperatorPurge {
+		if op.MayAct(s.now().In(s.term.Zone), custody.TypeEraseStarted) != nil || op.Kind != custody.OperatorPurge {
 			continue
 		}
 		fields, err := s.ledger.Private(ctx, op.Ref)

@@ -36,7 +36,7 @@ func (s *station) signAs(ctx context.Context, op custody.Operator) error {
 	if s.signing == op.ID {
 		return nil
 	}
-	keys := op.SigningKeys(custody.At(s.now()).Time)
+	keys := op.SigningKeys(custody.At(s.now()).In(s.term.Zone))
 	if op.Kind != custody.OperatorPerson || len(keys) == 0 {
 		return nil
 	}

@@ -72,6 +72,7 @@ func (p *program) open(ctx context.Context) (*station, error) {
 	if s.ledger, err = ledger.Open(ctx, filepath.Join(dir, ledgerFile), s.keys, p.now); err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
+	s.ledger = s.ledger.In(p.term.Zone)
 	return s, nil
 }
 
@@ -161,7 +162,7 @@ func (s *station) operator(ctx context.Context, t custody.Type) (custody.Operato
 	if err != nil {
 		return op, err
 	}
-	if err := op.MayAct(s.now(), t); err != nil {
+	if err := op.MayAct(s.now().In(s.term.Zone), t); err != nil {
 		hint := "salvor operator list"
 		switch {
 		case errors.Is(err, custody.ErrNotAgreed):

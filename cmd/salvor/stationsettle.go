@@ -25,7 +25,7 @@ tells when that was recorded: a person says it, by what he knows of the disk.
 
 Until then the cases of which it speaks are not purged. "yes" takes all of it in, at every
 station. "no" leaves it alone. What the station's key signs behind that alarms again.`,
-		Example: `  salvor station settle B2 --vault usb3 --counts yes --reason 'the disk lay in the drawer since before'`,
+		Example: `  salvor station settle B2 --vault usb3 --counts yes --reason 'from a drawer'`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// Without the exchange of every command, which would end with the very alarm.

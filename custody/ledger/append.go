@@ -122,7 +122,7 @@ func (l *Ledger) begin(ctx context.Context, tx queryer, op string) (*appending, 
 	if err != nil {
 		return nil, err
 	}
-	a.shop = &touched[custody.Shop]{events, custody.FoldShop(events)}
+	a.shop = &touched[custody.Shop]{events, custody.FoldShop(events).In(l.zone)}
 	return a, nil
 }
 
@@ -250,7 +250,7 @@ func (a *appending) fold(t *touched[custody.Case], e custody.Event) {
 	a.events = append(a.events, e)
 	if t == nil {
 		a.shop.events = append(a.shop.events, e)
-		a.shop.now = custody.FoldShop(a.shop.events)
+		a.shop.now = custody.FoldShop(a.shop.events).In(a.l.zone)
 		return
 	}
 	t.events = append(t.events, e)

@@ -43,6 +43,8 @@ type Ledger struct {
 	now     func() time.Time
 	rand    io.Reader
 
+	zone *time.Location // the shop's, in which the rules count days; nil is UTC
+
 	operator note.Signer    // signs as well what an operator records; nil without
 	trust    []journal.Card // stations whose codes a person has compared, while a ledger is rebuilt
 	// identities open private parts that are sealed to the shop and not to this
@@ -50,6 +52,15 @@ type Ledger struct {
 	identities []age.Identity
 
 	wipeFile func(path string) error // a test puts a failing one here
+}
+
+// In returns the same ledger, whose rules count days in the shop's time zone: those of
+// policies, deadlines and operators. Without it they are days of UTC. Closing either
+// ledger closes both.
+func (l *Ledger) In(zone *time.Location) *Ledger {
+	with := *l
+	with.zone = zone
+	return &with
 }
 
 // Create makes the ledger of a new station and opens it. It holds no event yet.

@@ -145,7 +145,7 @@ func (l *Ledger) Shop(ctx context.Context) (custody.Shop, error) {
 	if err != nil {
 		return custody.Shop{}, fmt.Errorf("shop: %w", err)
 	}
-	return s, nil
+	return s.In(l.zone), nil
 }
 
 func foldShop(ctx context.Context, q queryer) (custody.Shop, error) {
