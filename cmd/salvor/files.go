@@ -72,11 +72,15 @@ func syncDir(path string) error {
 }
 
 // rename gives a finished file its name, durably. Without replace it never takes the
-// place of another file, also not of one that appeared a moment ago.
+// place of another file, also not of one that appeared a moment ago; with it never that
+// of a device or pipe, which would be gone.
 func rename(from, to string, replace bool) error {
 	flags := uint(unix.RENAME_NOREPLACE)
 	if replace {
 		flags = 0
+		if info, err := os.Lstat(to); err == nil && !info.Mode().IsRegular() {
+			return refuse("write", to+" is there and is no file", "use another name")
+		}
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags)
 	if errors.Is(err, unix.EINVAL) && !replace { // a file system without RENAME_NOREPLACE

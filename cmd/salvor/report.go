@@ -261,8 +261,26 @@ func (s *station) mayDeliver(ctx context.Context, what string, format custody.Pa
 	if err := s.keepOut(ctx, o.out); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(o.out); err == nil && !o.force {
+	return mayReplace(what, o)
+}
+
+// mayReplace refuses a name that a paper cannot have. What is no file is never replaced:
+// a device or a pipe would be gone.
+func mayReplace(what string, o reportOptions) error {
+	there, err := os.Lstat(o.out)
+	switch {
+	case err == nil && !there.Mode().IsRegular():
+		return refuse(what, o.out+" is there and is no file", "use another name, or --out - for standard output")
+	case err == nil && !o.force:
 		return refuse(what, "the file "+o.out+" exists", "use another name, or --force to replace it")
+	case err == nil:
+		return nil
+	case o.out == "":
+		return usage(what, "--out: no name", "--out FILE, or - for standard output")
+	}
+	dir := filepath.Dir(o.out)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return &ui.Error{Code: ui.NotFound, What: what, Why: "there is no directory " + dir, Hint: "look at the name", Err: err}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"image"
 	_ "image/jpeg" // a logo may be a JPEG
 	"image/png"
+
+	"golang.org/x/image/draw"
 )
 
 // ErrLogo is returned for a logo that is no PNG or JPEG, or that is too large.
@@ -16,6 +18,7 @@ var ErrLogo = errors.New("unusable logo")
 const (
 	MaxLogoBytes  = 4 << 20
 	maxLogoPixels = 4000
+	printedPixels = 1600 // of each side: more than 600 dpi on the 60 mm that a logo has
 )
 
 // logo is a shop's mark, ready to be drawn.
@@ -54,12 +57,8 @@ func readLogo(data []byte) (*logo, error) {
 	}
 	l := &logo{kind, data, config.Width, config.Height}
 	if kind == "png" {
-		flat := image.NewNRGBA(picture.Bounds())
-		for y := flat.Rect.Min.Y; y < flat.Rect.Max.Y; y++ {
-			for x := flat.Rect.Min.X; x < flat.Rect.Max.X; x++ {
-				flat.Set(x, y, picture.At(x, y))
-			}
-		}
+		flat := flatten(picture)
+		l.width, l.height = flat.Rect.Dx(), flat.Rect.Dy()
 		var b bytes.Buffer
 		if err := png.Encode(&b, flat); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrLogo, err)
@@ -67,6 +66,27 @@ func readLogo(data []byte) (*logo, error) {
 		l.data = b.Bytes()
 	}
 	return l, nil
+}
+
+// flatten is a picture in eight bits a colour, made smaller when a print cannot show all
+// of its pixels.
+func flatten(picture image.Image) *image.NRGBA {
+	bounds := picture.Bounds()
+	if flat, ok := picture.(*image.NRGBA); ok && max(bounds.Dx(), bounds.Dy()) <= printedPixels {
+		return flat
+	}
+	if scale := float64(printedPixels) / float64(max(bounds.Dx(), bounds.Dy())); scale < 1 {
+		small := image.NewNRGBA(image.Rect(0, 0, max(1, int(float64(bounds.Dx())*scale)), max(1, int(float64(bounds.Dy())*scale))))
+		draw.ApproxBiLinear.Scale(small, small.Rect, picture, bounds, draw.Src, nil)
+		return small
+	}
+	flat := image.NewNRGBA(bounds)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			flat.Set(x, y, picture.At(x, y))
+		}
+	}
+	return flat
 }
 
 // fit returns the size of the logo within a box, in the box's unit.
