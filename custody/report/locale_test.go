@@ -1,7 +1,9 @@
 package report
 
 import (
+	"crypto/sha256"
 	"encoding/csv"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -63,6 +65,38 @@ func TestAllTermsAreThere(t *testing.T) {
 			t.Errorf("term %s stands there twice", r[0])
 		}
 		seen[r[0]] = true
+	}
+}
+
+// The terms are settled: lawyers and technicians have agreed on them, and papers that
+// are signed already use them.
+func TestTheSettledTermsStayAsTheyAre(t *testing.T) {
+	const settled = "6e7c9ec488c7a8ada0e4339eee6bfb31524ba2c6cd096a9f6c9b8dc4c3186b78"
+	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(termsCSV))); got != settled {
+		t.Errorf("the terms have the SHA-256 %s", got)
+	}
+}
+
+// rivals are other words for what a settled term names.
+var rivals = map[custody.Language]string{
+	custody.English: `certificate|deletion|delete[ds]?|shredding of data|evidence log|logbook|safe deposit|workplace|keeper`,
+	custody.Dutch:   `certificaat|werkstation|logbestand|protocol|datakluis|safe|dataredding|wisverbod|verwijderattest|technieker|recuperatie|beheerder|bewaartijd`,
+	custody.French:  `certificat|effaçage|suppression des données|coffre-fort|station de travail|gel|écrasement|récupération de données|conservateur|registre de garde`,
+	custody.German:  `Zertifikat|Löschzertifikat|Logbuch|Tresorraum|Arbeitsstation|Sperrvermerk|Aufbewahrungsfrist|Datenwiederherstellung|Verwahrstelle|Löschsperrung`,
+}
+
+func TestNoSentenceHasAnotherWordForASettledTerm(t *testing.T) {
+	cat, err := words()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l, list := range rivals {
+		rival := regexp.MustCompile(`(?i)(^|[^\p{L}])(` + list + `)($|[^\p{L}])`)
+		for key, e := range cat.byKey {
+			if found := rival.FindString(e.in(l)); found != "" {
+				t.Errorf("%s: %s says %q", key, l, found)
+			}
+		}
 	}
 }
 
