@@ -366,7 +366,8 @@ func (w *wiping) carryOut(ctx context.Context, held *heldDevice, job *device.Job
 		if held.d, err = w.back(ctx, job.Device, err); err != nil {
 			return evidence, err
 		}
-		w.term.Say("it is back as /dev/%s", held.d.Identity().Name)
+		w.path = "/dev/" + held.d.Identity().Name
+		w.term.Say("it is back as %s", w.path)
 	}
 }
 
