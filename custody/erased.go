@@ -43,6 +43,14 @@ func (i Image) Proved(job string, step EraseStep) (Proof, bool) {
 	return find(i.Proofs, func(p Proof) bool { return p.Job == job && p.Step == step })
 }
 
+// Wrapped reports whether the record has a key file with that content. One that was
+// wrapped anew in its place has several.
+func (i Image) Wrapped(keystore, file string, sum [32]byte) bool {
+	return slices.ContainsFunc(i.Keys, func(k KeyCopy) bool {
+		return k.Keystore == keystore && k.File == file && k.SHA256 == Hash(sum)
+	})
+}
+
 // Elsewhere reports whether the copy lies in another keystore than the vault of its
 // image.
 func (k KeyCopy) Elsewhere(i Image) bool { return k.Keystore != i.Vault }

@@ -291,7 +291,7 @@ func (r *purgeRun) carryOut(ctx context.Context, v *openedVault, target wipe.Tar
 		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
 	}
 	done, err := r.attest(save, e, evidence)
-	done.Reasons = append(done.Reasons, notes...)
+	done.Reasons, done.KeysLeft = append(done.Reasons, notes...), len(notes) > 0
 	return done, err
 }
 

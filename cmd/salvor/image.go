@@ -22,6 +22,7 @@ type imageOptions struct {
 	caseNo   string
 	image    string
 	vault    string
+	keystore string
 	mapFile  string
 	verify   string
 	again    bool
@@ -58,6 +59,7 @@ The source is only ever read. A disk that is mounted or in use is refused.`,
 	f.StringVar(&o.caseNo, "case", "", "image into this case, or CASE/ITEM, instead of a new one")
 	f.StringVar(&o.image, "image", "", "go on with this image of --case, as image-01: the disk is the same under another name")
 	f.StringVar(&o.vault, "vault", "", "name of the vault (default: the configured or the only one)")
+	f.StringVar(&o.keystore, "keystore", "", "name of another vault that keeps a second copy of the key (default: the configured one)")
 	f.StringVar(&o.mapFile, "map", "", "map file of GNU ddrescue beside an image file: only what it rescued is taken")
 	f.BoolVar(&o.compress, "compress", false, "compress what gets smaller; slower, and the sizes of records tell something of the content")
 	f.BoolVar(&o.again, "again", false, "image a source once more of which there is a finished image")
@@ -87,6 +89,12 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 		return err
 	}
 	defer g.vault.close()
+	if g.mirror, err = s.chooseKeystore(ctx, o.keystore, g.vault); err != nil {
+		return err
+	}
+	if g.mirror != nil {
+		defer g.mirror.close()
+	}
 	if err := s.putDisksBack(ctx); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type imaging struct {
 	o      imageOptions
 	op     custody.Operator
 	vault  *openedVault
+	mirror *openedVault // keeps a second copy of the key; nil: none
 	disk   *blockdev.Source
 	source rescue.Source // disk, or what a map file allows of it
 	ident  blockdev.Identity
@@ -279,10 +280,16 @@ func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfi
 	o := vault.Options{
 		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now, Compress: g.o.compress,
 		OnKey: func(k vault.KeyFile) error {
-			_, err := g.ledger.Append(ctx, g.op.ID, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: custody.KeyWrapped{
+			wrapped := custody.KeyWrapped{
 				Image: g.image.Name, Session: k.Session, SessionID: k.ID, Keystore: g.vault.id,
 				File: k.File, SHA256: k.SHA256, Recipients: ids,
-			}})
+			}
+			entries := []ledger.Entry{{Case: g.no, Item: g.image.Item, Pub: wrapped}}
+			if g.mirrored(k) {
+				wrapped.Keystore = g.mirror.id
+				entries = append(entries, ledger.Entry{Case: g.no, Item: g.image.Item, Pub: wrapped})
+			}
+			_, err := g.ledger.Append(ctx, g.op.ID, entries...)
 			return err
 		},
 		OnAck: acks.save,

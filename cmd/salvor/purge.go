@@ -250,7 +250,9 @@ type erased struct {
 	Reasons []string        `json:"reasons,omitempty"`
 	Bytes   int64           `json:"bytes,omitempty"`
 	Attest  string          `json:"attest,omitempty"`
-	Why     string          `json:"why,omitempty"`
+	// KeysLeft: keys to it lie in a keystore that is away, or could not be erased there.
+	KeysLeft bool   `json:"keys_left,omitempty"`
+	Why      string `json:"why,omitempty"`
 }
 
 func (r *purgeRun) one(ctx context.Context, e erasing) {
@@ -341,6 +343,8 @@ func (r *purgeRun) end() error {
 			}
 		}
 		return &ui.Error{Code: code, What: "purge", Why: fmt.Sprintf("%d of %d images were not erased", len(r.errs), len(r.results)), Hint: "each reason stands above", Err: errors.Join(r.errs...)}
+	case slices.ContainsFunc(r.results, func(e erased) bool { return e.KeysLeft }):
+		return &ui.Error{Code: ui.Absent, What: "purge", Why: "keys are left in another keystore", Hint: "mount that vault, then salvor purge"}
 	case r.back > 0:
 		return &ui.Error{
 			Code: ui.Incomplete, What: "purge", Why: fmt.Sprintf("a copy of a vault was put back: %d erased images were in it", r.back),

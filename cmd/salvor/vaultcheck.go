@@ -24,8 +24,9 @@ func newVaultCheck(p *program) *cobra.Command {
 		Use:   "check",
 		Short: "compare what lies in the vaults with the record",
 		Long: `Names what lies in the vaults and no event knows (directories, images, key files),
-what was erased and lies there again, what the record has and is not there, and what is
-wrong with the journals. It reads names and sizes; salvor verify reads the content. A
+what was erased and lies there again, what a run that was cut off left, what is there in
+an earlier state than the record knows, what the record has and is not there, and what is
+wrong with the journals. It reads names, seals and keys; salvor verify reads the content. A
 copy that no event knows will never be erased: exit status 3 until somebody has looked.`,
 		Example: "  salvor vault check\n  salvor vault check --vault nas",
 		Args:    cobra.NoArgs,
@@ -40,7 +41,7 @@ copy that no event knows will never be erased: exit status 3 until somebody has 
 // finding is one thing in a vault that is not as the record says.
 type finding struct {
 	Vault string `json:"vault"`
-	Kind  string `json:"kind"` // stray, returned, missing or journal
+	Kind  string `json:"kind"` // stray, returned, unfinished, changed, missing or journal
 	Path  string `json:"path"`
 	Why   string `json:"why"`
 }
@@ -151,7 +152,7 @@ func (c *vaultCheck) look(ctx context.Context) error {
 			c.stray(e.Name)
 		}
 	}
-	if err := errors.Join(c.tree("cases", c.image), c.tree("keystore", c.keys), c.missing()); err != nil {
+	if err := errors.Join(c.tree("cases", c.image), c.tree("keystore", c.keys), c.missing(ctx)); err != nil {
 		return err
 	}
 	return c.journal(ctx)
@@ -179,7 +180,7 @@ func (c *vaultCheck) tree(top string, image func(custody.Case, custody.Image, st
 			i, ok := known.Image(e.Name)
 			switch {
 			case e.Name == "writer.lock" && e.File && top == "cases": // of a run, or one that was killed
-			case !ok || !e.Dir || i.Vault != c.v.id:
+			case !ok || !e.Dir || i.Vault != c.v.id && (top == "cases" || !keyIn(i, c.v.id)):
 				c.stray(below)
 			default:
 				if err := image(known, i, below); err != nil {
@@ -199,10 +200,13 @@ func (c *vaultCheck) image(_ custody.Case, i custody.Image, at string) error {
 	if err != nil {
 		return err
 	}
-	if !i.Left() {
-		if len(files) > 0 {
-			c.add("returned", at, "it was erased, and lies here again")
-		}
+	switch {
+	case i.Left() || len(files) == 0:
+	case i.State == custody.ImageIsFailed:
+		c.add("unfinished", at, "its run was cut off before a key was recorded, and this is what it left: nothing in it can be opened")
+		return nil
+	default:
+		c.add("returned", at, "it was erased, and lies here again")
 		return nil
 	}
 	for _, e := range files {
@@ -221,11 +225,11 @@ func (c *vaultCheck) keys(_ custody.Case, i custody.Image, at string) error {
 	}
 	for _, e := range files {
 		below := path.Join(at, e.Name)
-		known := slices.ContainsFunc(i.Keys, func(k custody.KeyCopy) bool { return k.Keystore == c.v.id && path.Base(k.File) == e.Name })
+		at := slices.IndexFunc(i.Keys, func(k custody.KeyCopy) bool { return k.Keystore == c.v.id && path.Base(k.File) == e.Name })
 		switch {
-		case !known || !e.File:
+		case at < 0 || !e.File:
 			c.stray(below)
-		case !i.Left():
+		case i.Keys[at].Gone != nil, !i.Left() && !i.Keys[at].Elsewhere(i):
 			c.add("returned", below, "it was erased, and lies here again")
 		}
 	}
@@ -233,13 +237,16 @@ func (c *vaultCheck) keys(_ custody.Case, i custody.Image, at string) error {
 }
 
 // missing looks for what the record says is in this vault.
-func (c *vaultCheck) missing() error {
+func (c *vaultCheck) missing(ctx context.Context) error {
 	for no, known := range c.cases {
 		for _, i := range known.Images {
+			if err := c.missingKeys(vault.ImageRef{Case: string(no), Name: i.Name}, i); err != nil {
+				return err
+			}
 			if i.Vault != c.v.id || !i.Left() || i.State == custody.ImageIsErasing {
 				continue
 			}
-			if err := c.missingOf(vault.ImageRef{Case: string(no), Name: i.Name}, i); err != nil {
+			if err := c.missingOf(ctx, vault.ImageRef{Case: string(no), Name: i.Name}, i); err != nil {
 				return err
 			}
 		}
@@ -256,7 +263,7 @@ func (c *vaultCheck) missing() error {
 	return nil
 }
 
-func (c *vaultCheck) missingOf(ref vault.ImageRef, i custody.Image) error {
+func (c *vaultCheck) missingOf(ctx context.Context, ref vault.ImageRef, i custody.Image) error {
 	files, err := c.list(ref.Dir())
 	if err != nil {
 		return err
@@ -276,6 +283,47 @@ func (c *vaultCheck) missingOf(ref vault.ImageRef, i custody.Image) error {
 		c.add("missing", path.Join(ref.Dir(), "seal.note"), "the image is sealed, and its seal is not here")
 	case i.State == custody.ImageIsSealed && i.Seal != nil && segments < i.Seal.Segments:
 		c.add("missing", ref.Dir(), "%d of its %d segments are not here", i.Seal.Segments-segments, i.Seal.Segments)
+	case i.State == custody.ImageIsSealed && i.Seal != nil && segments > i.Seal.Segments:
+		c.add("stray", ref.Dir(), "%d segments more than its seal counts", segments-i.Seal.Segments)
+	case super && len(i.Keys) == 0:
+		c.add("unfinished", path.Join(ref.Dir(), "image.slv"), "its run was cut off before a key was recorded: salvor image goes on with it")
+	}
+	return c.older(ctx, ref, i, segments, sealed)
+}
+
+// older looks for an image that is there, but not as the record knows it last: with a
+// copy of the vault that was put back, an earlier state of it came.
+func (c *vaultCheck) older(ctx context.Context, ref vault.ImageRef, i custody.Image, segments int64, sealed bool) error {
+	at := path.Join(ref.Dir(), "seal.note")
+	switch {
+	case sealed && i.State == custody.ImageIsSealed && i.Seal != nil:
+		root, err := vault.SealRoot(c.v.dir, ref)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, vault.ErrCorrupt):
+			c.add("changed", at, "its seal cannot be read: salvor verify says more")
+		case err != nil:
+			return err
+		case custody.Hash(root) != i.Seal.Root:
+			c.add("changed", at, "it has another seal than the record: an earlier or another copy of the vault was put back")
+		}
+		return nil
+	case sealed && (i.State == custody.ImageIsPaused || i.State == custody.ImageIsStarted):
+		c.add("changed", at, "it is sealed, and the record knows of no seal, or has reopened it since: an earlier copy of the vault was put back")
+		return nil
+	case sealed:
+		return nil
+	}
+	acked, err := c.ledger.Progress(ctx, custody.CaseNo(ref.Case), i.Name)
+	if err == nil && acked.Records > 0 && segments <= int64(acked.Segment) {
+		c.add("changed", ref.Dir(), "the vault had acknowledged %d segments, and has %d: an earlier copy of it was put back", acked.Segment+1, segments)
+	}
+	return err
+}
+
+// missingKeys looks for the key files of an image that should be in this vault.
+func (c *vaultCheck) missingKeys(ref vault.ImageRef, i custody.Image) error {
+	if i.State == custody.ImageIsErasing || !keyIn(i, c.v.id) {
+		return nil
 	}
 	keys, err := c.list(ref.KeyDir())
 	if err != nil {
@@ -283,11 +331,27 @@ func (c *vaultCheck) missingOf(ref vault.ImageRef, i custody.Image) error {
 	}
 	for _, k := range i.Keys {
 		there := slices.ContainsFunc(keys, func(e vault.Entry) bool { return e.Name == path.Base(k.File) })
-		if k.Keystore == c.v.id && !there {
+		if k.Keystore != c.v.id || k.Gone != nil || !i.Left() && !k.Elsewhere(i) {
+			continue
+		}
+		if !there {
 			c.add("missing", k.File, "a key file that the record has is not here")
+			continue
+		}
+		sum, err := vault.SumKey(c.v.dir, k.File)
+		switch {
+		case err != nil && !errors.Is(err, vault.ErrHostile) && !errors.Is(err, vault.ErrRange):
+			return err
+		case err != nil || !i.Wrapped(k.Keystore, k.File, sum):
+			c.add("changed", k.File, "it is not the key file that the record has")
 		}
 	}
 	return nil
+}
+
+// keyIn tells whether the record has a key file of the image in a vault.
+func keyIn(i custody.Image, vault string) bool {
+	return slices.ContainsFunc(i.Keys, func(k custody.KeyCopy) bool { return k.Keystore == vault })
 }
 
 // journal looks at the journal: what lies in it and is none of its files, what is not

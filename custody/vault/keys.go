@@ -233,6 +233,46 @@ func writeKey(keys Store, ref ImageRef, s *session, recipients []age.Recipient) 
 	}, noFlush, nil
 }
 
+// CopyKey makes a copy of a key file in another keystore, under the same name, durable
+// and read back byte for byte. A copy that is there already is left as it is; anything
+// else under that name is fs.ErrExist.
+func CopyKey(from, to Store, k KeyFile) error {
+	content, err := readSmall(from, k.File)
+	if err != nil {
+		return fmt.Errorf("key file %s: %w", k.File, err)
+	}
+	if sha256.Sum256(content) != k.SHA256 {
+		return fmt.Errorf("key file %s: %w: not as it was written", k.File, ErrKeyFile)
+	}
+	if there, err := readSmall(to, k.File); err == nil && bytes.Equal(there, content) {
+		return nil
+	}
+	if _, err := writeDurably(to, k.File, content); err != nil {
+		return fmt.Errorf("copy of key file %s: %w", k.File, err)
+	}
+	return nil
+}
+
+// SumKey is the SHA-256 of a key file, without opening it.
+func SumKey(st Store, name string) ([32]byte, error) {
+	b, err := readSmall(st, name)
+	return sha256.Sum256(b), err
+}
+
+func readSmall(st Store, name string) ([]byte, error) {
+	f, err := st.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer leave(f)
+	b := make([]byte, maxKeyFile+1)
+	n, err := readFull(f, b, 0)
+	if err == nil && n > maxKeyFile {
+		err = fmt.Errorf("%w: longer than %d bytes", ErrRange, maxKeyFile)
+	}
+	return b[:n], err
+}
+
 // readKey opens one key file with the identities.
 func readKey(keys Store, name string, ids []age.Identity) (*session, error) {
 	f, err := keys.Open(name)

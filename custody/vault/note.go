@@ -189,6 +189,25 @@ func readSeal(st Store, ref ImageRef) (msg []byte, t *sealText, torn error, err 
 	return msg, t, nil, nil
 }
 
+// SealRoot reads the tree root that the seal of an image states. No signature is
+// checked: it tells a seal from another one, and proves nothing. It fails with
+// fs.ErrNotExist when there is no seal.
+func SealRoot(st Store, ref ImageRef) ([32]byte, error) {
+	if err := ref.Valid(); err != nil {
+		return [32]byte{}, err
+	}
+	_, t, torn, err := readSeal(st, ref)
+	switch {
+	case err != nil:
+		return [32]byte{}, err
+	case torn != nil:
+		return [32]byte{}, fmt.Errorf("%w: %w", ErrCorrupt, torn)
+	case t == nil:
+		return [32]byte{}, fmt.Errorf("%s: %w", ref.file(noteName), fs.ErrNotExist)
+	}
+	return t.root, nil
+}
+
 // checkSignature wants the seal signed by verifier.
 func checkSignature(msg []byte, verifier note.Verifier) error {
 	if verifier == nil {

@@ -94,6 +94,9 @@ type Retention struct {
 // Image is what the image command uses when no flag says otherwise.
 type Image struct {
 	Vault string `toml:"vault"` // the label of the vault; empty: the only one there is
+	// Keystore is the label of another vault that keeps a second copy of every key;
+	// empty: none.
+	Keystore string `toml:"keystore"`
 }
 
 // Default returns the settings that hold where no file says otherwise.
@@ -189,6 +192,7 @@ func (c *Config) check(texts []string) error {
 		{"shop.phone", c.Shop.Phone, ""},
 		{"shop.email", c.Shop.Email, ""},
 		{"image.vault", c.Image.Vault, ""},
+		{"image.keystore", c.Image.Keystore, ""},
 	} {
 		switch {
 		case v.required != "" && strings.TrimSpace(v.value) == "":
@@ -292,6 +296,7 @@ func (c Config) Encode() (string, error) {
 	fmt.Fprintf(&b, "default = %s # from the first image; a change makes no open case due\n", quote(c.Retention.Default))
 	fmt.Fprintf(&b, "\n[image]\n")
 	fmt.Fprintf(&b, "vault = %s # label of the vault; empty: the only one there is\n", quote(c.Image.Vault))
+	fmt.Fprintf(&b, "keystore = %s # label of another vault that keeps a second copy of every key; empty: none\n", quote(c.Image.Keystore))
 	return b.String(), nil
 }
 
