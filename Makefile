@@ -61,11 +61,12 @@ test-kill: ## SIGKILL at 300 moments of imaging, 200 of purging and 250 wipes (K
 	$(GO) test -timeout 60m ./wipe ./wipe/device -run Killed -v -args -kills 200
 
 .PHONY: test-long
-test-long: ## kills and drop-offs on a failing device, and random histories, by the thousand
-	@scripts/setup.sh build test
+test-long: ## kills and drop-offs on a failing device, random histories by the thousand, every paper in a browser
+	@scripts/setup.sh build test browser
 	$(GO) test -timeout 60m ./rescue -run Killed -args -kills 1000
 	$(GO) test -timeout 60m ./rescue/blockdev -run TestEngineSurvives -v -args -kills 1000
 	$(GO) test -timeout 60m ./custody -run TestHistories -args -histories 10000
+	$(GO) test -timeout 60m ./custody/report -args -all
 	$(GO) test -timeout 90m ./custody/ledger -run 'Converge|LosesNoHold|ErasedPrivate' -rapid.checks=2000
 
 .PHONY: fuzz

@@ -3,7 +3,7 @@
 # need is there: as root it is installed through the package manager, otherwise
 # one line says what is missing.
 #
-# usage: setup.sh [build|test|lint|demo|bench]...
+# usage: setup.sh [build|test|browser|lint|demo|bench]...
 set -euo pipefail
 
 packages=()
@@ -50,6 +50,7 @@ for group in "$@"; do
 			need cryptsetup cryptsetup-bin
 		fi
 		;;
+	browser) need chromium chromium ;;
 	lint) need shellcheck shellcheck ;;
 	demo)
 		need age age

