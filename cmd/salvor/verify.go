@@ -28,7 +28,7 @@ func newVerify(p *program) *cobra.Command {
 		Use:   "verify CASE",
 		Short: "check that an image is whole and what was sealed",
 		Long: `Checks the images of a case. Without a flag: superblock, headers, footers, tree,
-signature and ledger agree. With --media every stored byte is read again past the
+signature, key files and ledger agree. With --media every stored byte is read again past the
 cache. With --deep every record is opened with one of the shop's keys and the
 SHA-256 of the whole disk is computed; it goes to the private part of the record.`,
 		Example: `  salvor verify T1-2026-0001
@@ -176,6 +176,9 @@ func (s *station) verify(ctx context.Context, v *openedVault, no custody.CaseNo,
 		return vault.Verified{}, err
 	}
 	defer c.Close()
+	if err := checkKeys(v, c.Ref(), i); err != nil {
+		return vault.Verified{}, err
+	}
 	verifier, err := s.sealVerifier(ctx, c)
 	if err != nil {
 		return vault.Verified{}, err
