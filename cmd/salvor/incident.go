@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -296,12 +297,16 @@ func (s *station) incidentNext(ctx context.Context, what, id string, doc map[str
 	if err != nil {
 		return err
 	}
-	for _, step := range custody.NextForShop(custody.Shop{Incidents: []custody.Incident{i.entry}}, s.now().In(s.term.Zone)) {
-		if step.Subject == id {
-			s.term.Say("next: %s: %s", shortStep(step.Code), commandOf("", step, []custody.Incident{i.entry}))
-		}
+	for _, step := range s.incidentSteps(i.entry) {
+		s.term.Say("next: %s: %s", shortStep(step.Code), commandOf("", step, []custody.Incident{i.entry}))
 	}
 	return nil
+}
+
+// incidentSteps is what is to be done about an incident, the most urgent first.
+func (s *station) incidentSteps(i custody.Incident) []custody.Step {
+	steps := custody.NextForShop(custody.Shop{Incidents: []custody.Incident{i}}, s.now().In(s.term.Zone))
+	return slices.DeleteFunc(steps, func(x custody.Step) bool { return x.Subject != i.ID })
 }
 
 func newIncidentNotify(p *program) *cobra.Command {
@@ -437,20 +442,25 @@ func (s *station) closeIncident(ctx context.Context, id string, o incidentOption
 		},
 		Private: map[string]string{custody.FieldReason: o.reason, custody.FieldMeasures: o.measures},
 	}); err != nil {
+		var own *ui.Error
+		if steps := s.incidentSteps(i.entry); len(steps) > 0 && errors.As(err, &own) {
+			own.Hint = commandOf("", steps[0], []custody.Incident{i.entry})
+		}
 		return err
 	}
 	return s.done(map[string]any{"incident": id, "closed": true}, "incident %s is closed", id)
 }
 
-// closing is what an incident still needs said before it is closed: why somebody was not
-// told, and why something was late. The words of the law that fit are given where there
-// is only one.
+// closing is what may still be said so that an incident can be closed: why somebody was
+// not told where the law exempts from it, and why something was late. Who must be told
+// is told; nothing that is said instead closes it.
 type closing struct{ authority, controller, late bool }
 
 func closingOf(i custody.Incident) closing {
+	none, processor := i.Risk == custody.RiskNone, i.Role == custody.RoleProcessor
 	return closing{
-		authority:  i.Authority == nil,
-		controller: i.Role == custody.RoleProcessor && i.Controller == nil,
+		authority:  i.Authority == nil && (none || processor),
+		controller: i.Controller == nil && none && processor,
 		late: i.Authority != nil && i.AuthorityClock().Overdue(i.Authority.At) && i.Authority.Delay == "" ||
 			i.Controller != nil && i.ControllerClock().Overdue(i.Controller.At) && i.Controller.Delay == "",
 	}
@@ -458,10 +468,10 @@ func closingOf(i custody.Incident) closing {
 
 // exempt is why the authority need not be told, as far as the record knows.
 func exempt(i custody.Incident) string {
-	if i.Risk != custody.RiskNone && i.Role == custody.RoleProcessor {
-		return "controller"
+	if i.Risk == custody.RiskNone {
+		return "no-risk"
 	}
-	return "no-risk"
+	return "controller"
 }
 
 // closingFlags are the flags with which an incident is closed as it stands.
@@ -485,7 +495,7 @@ func closingFlags(i custody.Incident) (flags string) {
 // askClosing asks at the desk for what is missing.
 func (o *incidentOptions) askClosing(ctx context.Context, s *station, i custody.Incident) (err error) {
 	needs := closingOf(i)
-	if i.Risk == "" || !s.term.CanAsk() || needs == (closing{}) {
+	if !s.term.CanAsk() || needs == (closing{}) {
 		return nil
 	}
 	const what = "incident close"
@@ -574,14 +584,11 @@ func (s *station) listIncidents(ctx context.Context, all bool) error {
 			at := custody.At(x.Closed)
 			r.Closed = &at
 		}
-		steps := custody.NextForShop(custody.Shop{Incidents: []custody.Incident{x}}, s.now().In(s.term.Zone))
-		for _, step := range steps {
-			if step.Subject == x.ID && r.next == "" {
-				r.next = shortStep(step.Code)
-				if !step.Due.IsZero() {
-					r.next = s.leftWords(step.Due) + ": " + r.next // what is clipped is not the time
-					r.nextDue = custody.At(step.Due)
-				}
+		if steps := s.incidentSteps(x); len(steps) > 0 {
+			r.next = shortStep(steps[0].Code)
+			if due := steps[0].Due; !due.IsZero() {
+				r.next = s.leftWords(due) + ": " + r.next
+				r.nextDue = custody.At(due)
 			}
 		}
 		rows = append(rows, r)

@@ -128,6 +128,15 @@ func (o *processorOptions) settle(ctx context.Context, s *station, id string, kn
 			return none, err
 		}
 	}
+	if s.term.CanAsk() && !p.Instructions && !p.SubApproval && !p.Audit {
+		full, err := s.term.YesNo(ctx, ui.Question{
+			Text: "does it say: only as instructed, others only with leave, and the shop may audit", Flag: "--instructions --sub-approval --audit",
+		})
+		if err != nil {
+			return none, err
+		}
+		p.Instructions, p.SubApproval, p.Audit = full, full, full
+	}
 	if p.Country == "" {
 		if p.Country, err = s.term.Line(ctx, ui.Question{Text: "country where it processes, such as BE", Flag: "--country", Check: notEmpty}); err != nil {
 			return none, err
@@ -293,15 +302,15 @@ func (s *station) listProcessors(ctx context.Context) error {
 		s.term.Say("no processor is registered: salvor processor add ID")
 		return nil
 	}
-	t := s.term.Table("processor", "~name", "~for", "contract", "until", "country", "there now", "^may be sent")
+	t := s.term.Table("processor", "~name", "~for", "contract", "until", "country", "there now", "^sending")
 	for _, r := range rows {
 		var services []string
 		for _, x := range r.Services {
 			services = append(services, string(x))
 		}
-		may := "yes"
+		may := "may be sent there"
 		if r.Lacks != "" {
-			may = "no: " + r.Lacks
+			may = "nothing is sent there: " + r.Lacks
 		}
 		t.Row(r.Processor, r.Name, strings.Join(services, ", "), r.Contract, cmp.Or(r.Ended, r.Until), r.Country, strings.Join(r.Items, " "), may)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -136,17 +137,28 @@ func (s *station) newRequest(ctx context.Context, o requestOptions) error {
 		"request %s is to be answered by the end of %s", id, s.term.Date(due.Time)); err != nil {
 		return err
 	}
-	switch custody.RequestKind(o.kind) {
-	case custody.RequestRestriction:
-		if no != "" {
-			s.term.Say("next: salvor hold add %s --kind restriction", no)
-		}
-	case custody.RequestRectification:
-		if no != "" {
-			s.term.Say("next: salvor correct %s", no)
-		}
+	if next := requestNext(custody.RequestKind(o.kind), no); no != "" && next != "" {
+		s.term.Say("next: %s", next)
 	}
 	return nil
+}
+
+// requestNext is the command that does what was asked about a case; "" where a person has
+// to decide what that is.
+func requestNext(kind custody.RequestKind, no custody.CaseNo) string {
+	switch kind {
+	case custody.RequestAccess:
+		return fmt.Sprintf("salvor report custody %s", no)
+	case custody.RequestCopy, custody.RequestPortability:
+		return fmt.Sprintf("salvor restore %s TARGET --handover", no)
+	case custody.RequestRectification:
+		return fmt.Sprintf("salvor correct %s", no)
+	case custody.RequestErasure:
+		return fmt.Sprintf("salvor deadline %s --keep 0d; salvor purge", no)
+	case custody.RequestRestriction:
+		return fmt.Sprintf("salvor hold add %s --kind restriction", no)
+	}
+	return ""
 }
 
 // policyOn is what the shop's rules said on the day of a moment.

@@ -275,7 +275,7 @@ func (s *station) restored(no custody.CaseNo, export custody.Export, size int64,
 		if export.Handover {
 			s.term.Say("next: salvor return %s", no)
 		} else {
-			s.term.Say("it stays there until it is ended: salvor return %s --copy %s, or salvor erased", no, export.Copy)
+			s.term.Say("it keeps the case open until salvor return %s --copy %s, or until its disk is wiped or destroyed: salvor erased, salvor destroyed", no, export.Copy)
 		}
 	}
 	if len(bad) > 0 {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -103,4 +104,35 @@ func TestARestoreThatIsCutOffStaysInTheInventory(t *testing.T) {
 	if out = b.must("show", "T1-2026-0001"); !strings.Contains(out, "cut off") {
 		t.Errorf("not in the inventory:\n%s", out)
 	}
+}
+
+// TestACopyThatStaysInsideIsWipedAndTheCaseClosed walks the other way to the end: a copy
+// that nobody gets, on a disk of the shop.
+func TestACopyThatStaysInsideIsWipedAndTheCaseClosed(t *testing.T) {
+	needRoot(t)
+	b := newBench(t, 1<<20)
+	b.must("intake", "--customer", "An Peeters", "--purpose", "crash", "--agreed", "--item", "hdd")
+	b.must("image", b.source, "--case", "T1-2026-0001")
+	disk, backing, confirm := b.oldDisk(1 << 20)
+	out := b.must("restore", "T1-2026-0001", disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
+	id := regexp.MustCompile(`c-[0-9a-f]{8}`).FindString(out)
+	b.must("return", "T1-2026-0001", "--to", "owner", "--identity-shown")
+	b.must("deadline", "T1-2026-0001", "--keep", "0d")
+	b.must("purge")
+	if code, out := b.run("close", "T1-2026-0001"); code != ui.Refused || !strings.Contains(out, "still open: copy "+id) {
+		t.Fatalf("a copy is left: exit status %d\n%s", code, out)
+	}
+	out = b.must("wipe", disk, "--confirm-serial", confirm)
+	attest := regexp.MustCompile(`[0-9a-f]{32}`).FindString(out)
+	if attest == "" {
+		t.Fatalf("no attest is named:\n%s", out)
+	}
+	b.must("erased", "T1-2026-0001", "--copy", id, "--attest", attest)
+	if content, err := os.ReadFile(backing); err != nil || strings.Contains(string(content), marker) {
+		t.Errorf("the copy is still there: %v", err)
+	}
+	if out = b.must("show", "T1-2026-0001"); !strings.Contains(out, "erased on") {
+		t.Errorf("show does not say what ended the copy:\n%s", out)
+	}
+	b.must("close", "T1-2026-0001")
 }
