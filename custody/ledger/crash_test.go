@@ -56,6 +56,10 @@ func child(job, dir string) error {
 	if err != nil {
 		return err
 	}
+	if job == "import" {
+		fmt.Println("now")
+		return imports(l, dir)
+	}
 	s := &shopfloor{Ledger: l, st: st, clock: &clock{t: testStart}}
 	for i := 0; job == "forever" || i < 100; i++ {
 		if i%5 > 0 {
