@@ -17,12 +17,19 @@ func (f shopFacts) vaults(ctx context.Context, p *report.DuePaper, cases []custo
 	if err != nil {
 		return err
 	}
+	disks, err := f.vaultDisks()
+	if err != nil {
+		return err
+	}
 	known := make(map[custody.CaseNo]custody.Case, len(cases))
 	for _, c := range cases {
 		known[c.No] = c
 	}
 	for _, v := range f.shop.Vaults {
-		row := report.AbsentDisk{Name: v.Name, Copies: copiesIn(v.Vault, cases)}
+		row := report.AbsentDisk{Name: v.Name, Copies: copiesIn(v.Vault, cases), Seen: disks[v.Vault].Seen}
+		if n := disks[v.Vault].name(); n != "" {
+			row.Name += " (" + n + ")"
+		}
 		open, err := f.openVault(ctx, v.Vault)
 		if err == nil {
 			check := &vaultCheck{station: f.station, v: open, cases: known}

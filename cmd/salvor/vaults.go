@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/shirou/gopsutil/v3/disk"
 	"github.com/spf13/cobra"
@@ -57,6 +58,10 @@ func (s *station) openVault(ctx context.Context, idOrName string) (*openedVault,
 	if marker.Vault != known.Vault {
 		dir.Close()
 		return nil, &ui.Error{Code: ui.Refused, What: "vault " + known.Name, Why: "another vault is mounted at " + path, Hint: "mount the right disk, or name the other vault: --vault NAME"}
+	}
+	if err := s.sawVault(known.Vault, known.Name, path, false); err != nil {
+		dir.Close()
+		return nil, err
 	}
 	return &openedVault{id: known.Vault, name: known.Name, path: path, dir: dir}, nil
 }
@@ -163,6 +168,9 @@ func (s *station) addVault(ctx context.Context, path, name string) (string, erro
 		} else if known.Name != name && name != strings.ToLower(filepath.Base(path)) {
 			return "", refuse("vault at "+path, "it is the vault "+known.Name, "leave --name out")
 		}
+		if err := s.sawVault(marker.Vault, name, path, true); err != nil {
+			return "", err
+		}
 		return marker.Vault, s.ledger.SetVaultPath(ctx, marker.Vault, path)
 	case !errors.Is(err, vault.ErrAbsent):
 		return "", fmt.Errorf("vault at %s: %w", path, err)
@@ -175,6 +183,9 @@ func (s *station) addVault(ctx context.Context, path, name string) (string, erro
 		return "", err
 	}
 	if err := s.ledger.SetVaultPath(ctx, id, path); err != nil {
+		return "", err
+	}
+	if err := s.sawVault(id, name, path, true); err != nil {
 		return "", err
 	}
 	return id, vault.Create(dir, vault.Marker{Vault: id, Created: custody.At(s.now()).Time})
@@ -301,6 +312,8 @@ type vaultRow struct {
 	Path  string `json:"path,omitempty"`
 	State string `json:"state"` // present or absent
 	Why   string `json:"why,omitempty"`
+	Disk  string `json:"disk,omitempty"` // model and serial number
+	Seen  string `json:"seen,omitempty"` // when this station saw it last, RFC 3339
 	Free  uint64 `json:"free_bytes,omitempty"`
 	Total uint64 `json:"total_bytes,omitempty"`
 }
@@ -314,9 +327,16 @@ func (s *station) listVaults(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	disks, err := s.vaultDisks()
+	if err != nil {
+		return err
+	}
 	rows := []vaultRow{}
 	for _, known := range shop.Vaults {
 		row := vaultRow{Name: known.Name, Vault: known.Vault, Path: paths[known.Vault], State: "present"}
+		if d, ok := disks[known.Vault]; ok {
+			row.Disk, row.Seen = d.name(), d.Seen.Format(time.RFC3339)
+		}
 		if v, err := s.openVault(ctx, known.Vault); err != nil {
 			row.State, row.Why = "absent", explain(err).Error()
 		} else {
@@ -334,13 +354,13 @@ func (s *station) listVaults(ctx context.Context) error {
 		s.term.Say("no vault yet: salvor vault add DIR --name NAME")
 		return nil
 	}
-	t := s.term.Table("name", "state", ">free", ">size", "~path")
+	t := s.term.Table("name", "state", ">free", ">size", "disk", "~path")
 	for _, r := range rows {
 		free, size := "", ""
 		if r.Total > 0 {
 			free, size = ui.Size(int64(r.Free)), ui.Size(int64(r.Total))
 		}
-		t.Row(r.Name, r.State, free, size, r.Path)
+		t.Row(r.Name, r.State, free, size, r.Disk, r.Path)
 	}
 	return t.Flush()
 }
