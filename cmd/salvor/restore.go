@@ -80,10 +80,10 @@ return", "erased" or "destroyed" ends it.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "which image of the case, such as image-01")
-	f.StringArrayVar(&o.identities, "identity", nil, "identity file of a shop key; may be repeated")
+	f.StringArrayVar(&o.identities, "identity", nil, "identity `FILE` of a shop key; may be repeated")
 	f.StringVar(&o.reason, "reason", "", "why the data are opened; recorded")
 	f.BoolVar(&o.handover, "handover", false, "the copy is made to be handed over to the customer")
-	f.Uint8Var(&o.fill, "fill", 0, "byte to write where the source could not be read")
+	f.Uint8Var(&o.fill, "fill", 0, "`BYTE` to write where the source could not be read")
 	f.BoolVar(&o.salvage, "salvage", false, "from an image that is damaged: everything that still verifies")
 	f.BoolVar(&o.force, "force", false, "replace a file that exists")
 	f.StringVar(&o.serial, "confirm-serial", "", "serial number of the disk to overwrite")

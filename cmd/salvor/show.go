@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,8 @@ type imageRow struct {
 	Bad       int64              `json:"bad"`
 	Root      string             `json:"root,omitempty"`
 	Keys      int                `json:"key_files"`
-	Checked   *checkRow          `json:"checked,omitempty"` // the newest check
+	KeysLeft  []string           `json:"keys_left,omitempty"` // names of the files
+	Checked   *checkRow          `json:"checked,omitempty"`   // the newest check
 	Erased    *custody.EraseDone `json:"erased,omitempty"`
 	Ended     *custody.Time      `json:"ended,omitempty"` // erased with proof, or destroyed
 	Destroyed custody.Date       `json:"destroyed,omitempty"`
@@ -327,8 +329,12 @@ func imageView(c custody.Case, i custody.Image, shop custody.Shop) imageRow {
 		r.Destroyed = i.Destroyed.Date
 	}
 	for _, x := range c.Inventory() {
-		if x.Kind == custody.CopyKey && x.Image == i.Name && x.End.Fate == custody.CopyDestroyed {
-			r.KeysGone = append(r.KeysGone, keyEndRow{x.Name, x.Store, custody.At(x.End.At)})
+		switch {
+		case x.Kind != custody.CopyKey || x.Image != i.Name:
+		case x.End.Open():
+			r.KeysLeft = append(r.KeysLeft, path.Base(x.Name))
+		case x.End.Fate == custody.CopyDestroyed:
+			r.KeysGone = append(r.KeysGone, keyEndRow{path.Base(x.Name), x.Store, custody.At(x.End.At)})
 		}
 	}
 	for _, x := range c.Checks {
@@ -493,6 +499,9 @@ func (s *station) printImage(line func(label, format string, args ...any), i ima
 			result = "DAMAGED"
 		}
 		line("", "checked %s (%s): %s", s.term.Date(i.Checked.At.Time), i.Checked.Level, result)
+	}
+	if len(i.KeysLeft) > 0 {
+		line("", "keys %s", strings.Join(i.KeysLeft, ", "))
 	}
 	for _, k := range i.KeysGone {
 		line("", "key copy %s destroyed on %s", k.File, s.term.Date(k.Ended.Time))
