@@ -37,8 +37,7 @@ func checkKeys(v *openedVault, ref vault.ImageRef, i custody.Image) error {
 			return fmt.Errorf("key file %s: %w", name, err)
 		}
 		content, err := io.ReadAll(io.NewSectionReader(f, 0, maxImageKey))
-		f.Close()
-		if err != nil {
+		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("key file %s: %w", name, err)
 		}
 		if sha256.Sum256(content) != [32]byte(k.SHA256) {
