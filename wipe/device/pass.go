@@ -19,6 +19,9 @@ const (
 	chunkSize = 4 << 20   // bytes of one direct write or read
 	depth     = 4         // chunks on their way at once
 	distance  = 256 << 20 // bytes between two checkpoints
+	// firstStretch is where the first checkpoint is: from there on a device is known by
+	// what was written to it.
+	firstStretch = depth * chunkSize
 	// maxAlone is how many pieces may fail alone in one pass. On a drive with more bad
 	// sectors than that, whole chunks that fail are given up: it is to be destroyed
 	// anyway, and trying each of its sectors would take days.
@@ -66,6 +69,9 @@ func (p *pass) run(ctx context.Context, from int64) error {
 	defer func() { _ = settle() }()
 	for off := from; off < p.d.id.Bytes; {
 		end := min((off/p.each+1)*p.each, p.d.id.Bytes)
+		if off < firstStretch {
+			end = min(end, firstStretch)
+		}
 		reached, err := p.stretch(ctx, off, end)
 		if serr := settle(); err == nil {
 			err = serr

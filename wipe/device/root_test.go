@@ -466,10 +466,10 @@ func TestItVanishesAndComesBack(t *testing.T) {
 // TestTheKernelTakesItAway: as TestItVanishesAndComesBack, with the kernel's own answers: the
 // size of the device becomes 0 in the middle of everything, and comes back.
 func TestTheKernelTakesItAway(t *testing.T) {
-	const size = 64 << 20
+	const size = 40 << 20
 	for name, when := range map[string]func(*Job, step) bool{
-		"while it is written":   func(_ *Job, s step) bool { return s.act == actWrite && s.off == 40<<20 },
-		"while it is read back": func(j *Job, s step) bool { return j.Stage == Reading && s.act == actRead && s.off == 40<<20 },
+		"while it is written":   func(_ *Job, s step) bool { return s.act == actWrite && s.off == 24<<20 },
+		"while it is read back": func(j *Job, s step) bool { return j.Stage == Reading && s.act == actRead && s.off == 24<<20 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dev, file := oldDisk(t, size)
@@ -516,6 +516,91 @@ func TestTheKernelTakesItAway(t *testing.T) {
 			}
 			check(t, d.Close())
 			holdsStream(t, file, j)
+		})
+	}
+}
+
+// TestItsTwin: two bridges show the same serial number, model and size. Whenever the one is
+// unplugged, the other is not written to, and the first is known again.
+func TestItsTwin(t *testing.T) {
+	const size = 24 << 20
+	for _, c := range []struct {
+		name  string
+		stop  func(*Job, step) bool
+		blank bool  // the first disk held nothing
+		known error // of the first, when it comes back
+	}{
+		{name: "before the samples are taken", stop: func(j *Job, s step) bool { return s.act == actRead && j.Stage == Planned }, known: ErrOther},
+		{name: "before the first write", stop: func(_ *Job, s step) bool { return s.act == actWrite }},
+		{name: "a blank disk before the first write", stop: func(_ *Job, s step) bool { return s.act == actWrite }, blank: true, known: ErrOther},
+		{name: "before the first checkpoint", stop: func(_ *Job, s step) bool { return s.act == actFlush }},
+		{name: "a blank disk before the first checkpoint", stop: func(_ *Job, s step) bool { return s.act == actFlush }, blank: true},
+		{name: "behind it", stop: func(j *Job, s step) bool { return s.act == actFlush && j.Done > 0 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, file := oldDisk(t, size)
+			if c.blank {
+				check(t, os.WriteFile(file, make([]byte, size), 0o600))
+			}
+			second, twin := oldDisk(t, size)
+			f, err := os.OpenFile(twin, os.O_RDWR, 0)
+			check(t, err)
+			_, err = f.WriteAt(bytes.Repeat([]byte("another customer's"), size/18), 0)
+			check(t, err)
+			check(t, f.Close())
+			const serial = "0123456789ABCDEF"
+			as := func(path string) *Device {
+				d := hold(t, path)
+				h := fakeHost(t, "", map[string]string{"sys/devices/usb1/sdb/serial": serial}, map[string]string{"sys/dev/block/" + d.n.Dev: "sys/devices/usb1/sdb"})
+				h.Proc = "/proc"
+				d.h = h
+				d.id.Serial, d.id.Name, d.id.Media = serial, "sdb", Unknown
+				d.id.Transport, d.id.Virtual = "usb", nil
+				return d
+			}
+			d := as(first)
+			j, err := Plan(d, serial, PlanOptions{}, rand.Reader)
+			check(t, err)
+			m := &memory{}
+			check(t, m.Save(t.Context(), j))
+			var mu sync.Mutex
+			gone := false
+			d.before = func(s step) error {
+				mu.Lock()
+				defer mu.Unlock()
+				switch gone = gone || c.stop(j, s); {
+				case !gone || s.act == actSave:
+					return nil
+				case s.act == actCheck:
+					return ErrVanished
+				}
+				return unix.ENODEV
+			}
+			_, err = Run(t.Context(), d, j, options(m))
+			mustBe(t, err, ErrVanished)
+			check(t, d.Close())
+			again := func(path string) error {
+				d := as(path)
+				defer d.Close()
+				d.id.Seq += 1000 // plugged in anew
+				d.before = func(s step) error {
+					if s.act == actCheck {
+						return errPretend // the kernel counts otherwise
+					}
+					return nil
+				}
+				_, err := Run(t.Context(), d, m.last(t), options(m))
+				return err
+			}
+			old, err := os.ReadFile(twin)
+			check(t, err)
+			mustBe(t, again(second), ErrOther)
+			if now, err := os.ReadFile(twin); err != nil || !bytes.Equal(old, now) {
+				t.Fatal("its twin was written to")
+			}
+			if err := again(first); !errors.Is(err, c.known) {
+				t.Errorf("the right one: %v, want %v", err, c.known)
+			}
 		})
 	}
 }
@@ -794,7 +879,7 @@ func writer(t *testing.T, path string, flags int) (end func()) {
 // long as they do not ask to have it alone. Whenever one does, the wipe stops before it
 // writes or claims more, and goes on when he has ended.
 func TestSomebodyWritesMeanwhile(t *testing.T) {
-	const size = 48 << 20
+	const size = 28 << 20
 	for name, when := range map[string]func(*Job, step) bool{
 		"before the first write": func(j *Job, s step) bool { return j.Stage == Planned && s.act == actCheck },
 		"while it is written":    func(j *Job, s step) bool { return s.act == actWrite && s.off == 20<<20 },

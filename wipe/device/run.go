@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -82,6 +83,10 @@ func (r *run) walk(ctx context.Context) error {
 		j.Resumed++
 		j.Device.Name, j.Device.Seq, j.Device.ByID = r.d.id.Name, r.d.id.Seq, r.d.id.ByID
 	} else {
+		if r.d.id.Seq != j.Device.Seq || r.d.id.Name != j.Device.Name {
+			// Somebody confirmed the disk that was there, and nothing of it is known yet.
+			return fmt.Errorf("%s was plugged in anew before anything was done: %w", r.d.id.Name, ErrOther)
+		}
 		if err := r.sample(ctx); err != nil {
 			return fmt.Errorf("look at the old content: %w", err)
 		}
@@ -166,7 +171,7 @@ func (r *run) recognise(ctx context.Context) error {
 		stream, to = r.stream(j.Pass-1), j.Device.Bytes
 	}
 	if to == 0 {
-		return nil // nothing that is known to be written: its serial number has to do
+		return r.recogniseOld(ctx)
 	}
 	sector := int64(r.d.id.Sector)
 	const tries = 64
@@ -191,6 +196,56 @@ func (r *run) recognise(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("%s does not hold what the job wrote: %w", r.d.id.Name, ErrOther)
+}
+
+// recogniseOld makes sure that a device of which nothing is known to be overwritten is the
+// one that was confirmed. Two cheap bridges may have the same serial number and size; what
+// the device held before, or the first of what was written to it, tells them apart.
+func (r *run) recogniseOld(ctx context.Context) error {
+	j := r.job
+	switch s := j.Sanitize; {
+	case r.d.id.Seq != 0 && r.d.id.Seq == j.Device.Seq:
+		return nil // it was not away
+	case s.Action != "" && s.Outcome != Refused:
+		// What it held may be gone. It is attached directly, and tells its own number.
+		return nil
+	}
+	mem, err := kernel.NewMemory(1, r.d.id.Sector)
+	if err != nil {
+		return err
+	}
+	defer mem.Free()
+	stream, same, other := r.stream(j.Pass), 0, 0
+	// mine reads a sector, and tells whether this job wrote it: nobody else has the key.
+	mine := func(off int64) (is bool, held wipe.Digest, err error) {
+		if ctx.Err() != nil {
+			return false, held, context.Cause(ctx)
+		}
+		if err := r.d.read(mem[0], off); err != nil {
+			return false, held, r.d.still() // a bad sector tells nothing
+		}
+		held = sha256.Sum256(mem[0])
+		return stream.Different(mem[0], off) == 0, held, nil
+	}
+	for off := int64(0); off < min(firstStretch, r.d.id.Bytes); off += chunkSize {
+		if is, _, err := mine(off); is || err != nil {
+			return err
+		}
+	}
+	for _, m := range j.Markers {
+		switch is, held, err := mine(m.Off); {
+		case is || err != nil:
+			return err
+		case held == m.SHA256:
+			same++
+		case held != wipe.Digest{}:
+			other++
+		}
+	}
+	if same > 0 && other == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s does not hold what the disk held that was confirmed: %w", r.d.id.Name, ErrOther)
 }
 
 // stream is what a pass writes. The last one writes lane 0, which is what an attest
