@@ -473,7 +473,6 @@ func TestTheKernelTakesItAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dev, file := oldDisk(t, size)
-			shell(t, "losetup", "--direct-io=on", dev)
 			d := hold(t, dev)
 			j, m := plan(t, d), &memory{}
 			check(t, m.Save(t.Context(), j))
@@ -795,6 +794,7 @@ func TestRefused(t *testing.T) {
 			t.Skipf("no device mapper here: %s", out)
 		}
 		defer shell(t, "dmsetup", "remove", "salvor-wipe-test")
+		shell(t, "dmsetup", "mknodes") // where no udev makes its device file
 		look(t, dev, nil, ErrInUse)
 		look(t, "/dev/mapper/salvor-wipe-test", nil, ErrVolume)
 	})
