@@ -85,9 +85,7 @@ func PrivateFields(t Type) []string {
 		return []string{FieldReason, FieldReference}
 	case TypeBackExternal:
 		return []string{FieldCondition, FieldReference}
-	case TypeDataRestored:
-		return []string{FieldReason, FieldTarget}
-	case TypeDataExtracted:
+	case TypeDataRestored, TypeDataExtracted:
 		return []string{FieldReason, FieldSHA256, FieldTarget}
 	case TypeDataReturned:
 		return []string{FieldMissing, FieldModel, FieldProxy, FieldRecipient, FieldSerial, FieldSHA256}

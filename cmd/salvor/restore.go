@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -174,9 +176,10 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 		t.discard()
 		return err
 	}
+	var sum [sha256.Size]byte
 	bad, err := s.writeOut(ctx, r, t, o.fill)
 	if err == nil {
-		err = s.compare(ctx, r, t, o.fill)
+		sum, err = s.compare(ctx, r, t, o.fill)
 	}
 	if err != nil {
 		t.discard()
@@ -189,7 +192,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	// It is on the record before it has its name: no copy appears without one.
 	if _, err = s.happened(context.WithoutCancel(ctx), op.ID, ledger.Entry{
 		Case: c.No, Item: i.Item, Pub: custody.DataRestored{Image: i.Name, Target: t.kind, Bytes: r.Size(), Unread: bad.bytes(), Export: export},
-		Private: map[string]string{custody.FieldReason: o.reason, custody.FieldTarget: abs},
+		Private: map[string]string{custody.FieldReason: o.reason, custody.FieldTarget: abs, custody.FieldSHA256: hex.EncodeToString(sum[:])},
 	}); err == nil {
 		err = t.keep()
 	}
@@ -449,12 +452,13 @@ func (s *station) writeOut(ctx context.Context, r *vault.Reader, t *target, fill
 	return bad, t.Sync()
 }
 
-// compare reads the target back and compares it with the image.
-func (s *station) compare(ctx context.Context, r *vault.Reader, t *target, fill byte) error {
+// compare reads the target back and compares it with the image. It returns the SHA-256
+// of what the target gave back.
+func (s *station) compare(ctx context.Context, r *vault.Reader, t *target, fill byte) (sum [sha256.Size]byte, err error) {
 	bar := s.term.Progress("compare", ui.Bytes)
 	defer bar.End()
-	have := make([]byte, pieceSize)
-	return r.Chunks(ctx, func(c vault.Chunk) error {
+	have, hash := make([]byte, pieceSize), sha256.New()
+	err = r.Chunks(ctx, func(c vault.Chunk) error {
 		err := eachPiece(c, fill, func(want []byte, off int64) error {
 			got := have[:len(want)]
 			if _, err := t.ReadAt(got, off); err != nil {
@@ -463,11 +467,13 @@ func (s *station) compare(ctx context.Context, r *vault.Reader, t *target, fill 
 			if !bytes.Equal(got, want) {
 				return &ui.Error{Code: ui.VerifyFailed, What: "restore", Why: fmt.Sprintf("the target gives back other data at byte %d", off), Hint: "the target is faulty: use another one"}
 			}
+			hash.Write(got)
 			return nil
 		})
 		bar.Set(c.Off+c.Len, r.Size(), ui.UnknownRate, "")
 		return err
 	})
+	return [sha256.Size]byte(hash.Sum(nil)), err
 }
 
 const pieceSize = 1 << 20

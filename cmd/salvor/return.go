@@ -147,10 +147,15 @@ func (s *station) giveBack(ctx context.Context, text string, o returnOptions) er
 		}
 	}
 	for _, x := range copies {
+		written, err := s.ledger.Private(ctx, x.Ref)
+		if err != nil {
+			return err
+		}
 		entries = append(entries, entry("", custody.DataReturned{
 			Copy: x.ID, Image: x.Image, Medium: custody.ReturnMedium(o.medium), Files: x.Files, Bytes: x.Bytes,
 			Verified: compared(c, x), To: who.to, Checked: who.checked,
-		}, with(who.private, custody.FieldModel, o.model, custody.FieldSerial, o.serial, custody.FieldMissing, o.missing)))
+		}, with(who.private, custody.FieldModel, o.model, custody.FieldSerial, o.serial, custody.FieldMissing, o.missing,
+			custody.FieldSHA256, written[custody.FieldSHA256])))
 	}
 	if err := s.record(ctx, op.ID, c.No, entries...); err != nil {
 		return err
