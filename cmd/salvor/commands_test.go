@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -46,13 +47,22 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// clock OFFSET: from now on salvor's clock is off by so much, or stands still at a
-// moment.
+// clock OFFSET: from now on salvor's clock is off by so much. clock stands OFFSET: it
+// stands still, so long after ten o'clock (UTC) of today; $DAY is that day.
 func scriptClock(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: clock OFFSET")
+	stands := len(args) == 2 && args[0] == "stands"
+	if neg || len(args) != 1 && !stands {
+		ts.Fatalf("usage: clock [stands] OFFSET")
 	}
-	ts.Check(os.WriteFile(ts.Getenv(clockFile), []byte(args[0]), 0o600))
+	text := args[len(args)-1]
+	if stands {
+		after, err := time.ParseDuration(text)
+		ts.Check(err)
+		at := time.Now().UTC().Truncate(24 * time.Hour).Add(10*time.Hour + after)
+		ts.Setenv("DAY", at.Format(time.DateOnly))
+		text = at.Format(time.RFC3339)
+	}
+	ts.Check(os.WriteFile(ts.Getenv(clockFile), []byte(text), 0o600))
 }
 
 // carrier WHAT: from now on everything that is restored lies on this: inside, usb or

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,13 +14,12 @@ import (
 func duty(t *testing.T, name string) {
 	t.Helper()
 	p := scriptParams()
-	p.Files = []string{filepath.Join("testdata", "duties", name+".txtar")}
 	set := p.Setup
 	p.Setup = func(env *testscript.Env) error {
 		env.Setenv("SALVOR_OPERATOR", "jan")
 		return set(env)
 	}
-	testscript.Run(t, p)
+	runScripts(t, p, "duties/"+name+".txtar")
 }
 
 func TestD01KeptAtMostOneCalendarYear(t *testing.T)      { duty(t, "d01-one-year") }

@@ -26,8 +26,8 @@ func TestAfterErasingACaseNoByteOfTheCustomerIsOnTheDevice(t *testing.T) {
 	b.must("image", b.source, "--vault", "loop", "--customer", customer[0], "--phone", customer[1], "--address", customer[2], "--email", customer[3],
 		"--purpose", "crash", "--agreed", "--keep", "20d")
 	b.must("image", b.source, "--vault", "loop", "--customer", "Bert Wouters", "--purpose", "crash", "--agreed", "--keep", "20d")
-	b.must("hold", "add", "T1-2026-0001", "--kind", "legal", "--reason", customer[4], "--review", "2099-01-01")
-	out := b.must("show", "T1-2026-0001", "--contact")
+	b.must("hold", "add", caseNo(1), "--kind", "legal", "--reason", customer[4], "--review", "2099-01-01")
+	out := b.must("show", caseNo(1), "--contact")
 	if !strings.Contains(out, customer[0]) {
 		t.Fatalf("the customer's name is not shown:\n%s", out)
 	}
@@ -35,18 +35,18 @@ func TestAfterErasingACaseNoByteOfTheCustomerIsOnTheDevice(t *testing.T) {
 	if n := contains(t, device, []string{customer[0]}); len(n) == 0 {
 		t.Fatal("before the erasing the name is not on the device: the search proves nothing")
 	}
-	if code, out := b.run("forget", "T1-2026-0001", "--yes"); code != 5 {
+	if code, out := b.run("forget", caseNo(1), "--yes"); code != 5 {
 		t.Fatalf("forget of an open case: exit status %d\n%s", code, out)
 	}
 	hold := strings.Fields(out[strings.Index(out, "h-"):])[0]
-	b.must("hold", "end", "T1-2026-0001", strings.Trim(hold, ",;:"), "--reason", customer[4])
-	if code, out := b.run("purge", "--case", "T1-2026-0001", "--now", "--reason", customer[4]); code != 0 && code != 3 {
+	b.must("hold", "end", caseNo(1), strings.Trim(hold, ",;:"), "--reason", customer[4])
+	if code, out := b.run("purge", "--case", caseNo(1), "--now", "--reason", customer[4]); code != 0 && code != 3 {
 		t.Fatalf("purge: exit status %d\n%s", code, out)
 	}
-	b.must("forget", "T1-2026-0001", "--yes")
+	b.must("forget", caseNo(1), "--yes")
 	b.must("sync")
 	b.must("audit", "--full")
-	if out := b.must("show", "T1-2026-0002", "--contact"); !strings.Contains(out, "Bert Wouters") {
+	if out := b.must("show", caseNo(2), "--contact"); !strings.Contains(out, "Bert Wouters") {
 		t.Fatalf("another customer is forgotten too:\n%s", out)
 	}
 	unmount()

@@ -48,14 +48,14 @@ func TestADiskThatGivesNothingIsLeftAlone(t *testing.T) {
 	if back := strings.Count(out, "the disk is back"); back != barrenRuns-1 {
 		t.Errorf("the disk was taken back %d times\n%s", back, out)
 	}
-	if out := b.must("map", "T1-2026-0001"); !strings.Contains(out, "bad                        0 B") {
+	if out := b.must("map", caseNo(1)); !strings.Contains(out, "bad                        0 B") {
 		t.Errorf("sectors were called bad:\n%s", out)
 	}
 	// Nothing was found out of its medium, so nothing is sealed; and it can be given up.
-	if code, out := b.run("verify", "T1-2026-0001"); code != ui.Incomplete {
+	if code, out := b.run("verify", caseNo(1)); code != ui.Incomplete {
 		t.Errorf("exit status %d\n%s", code, out)
 	}
-	b.must("purge", "--case", "T1-2026-0001", "--now", "--reason", "nothing can be read")
+	b.must("purge", "--case", caseNo(1), "--now", "--reason", "nothing can be read")
 	if left := b.left(); left != "" {
 		t.Errorf("%s is left", left)
 	}

@@ -45,15 +45,15 @@ func TestADiskWithoutASerialNumberUnderAnotherName(t *testing.T) {
 	if one != first || second == first {
 		t.Skipf("the kernel gave the names %s and %s", one, second)
 	}
-	if code, out := b.run("image", second, "--case", "T1-2026-0001"); code != ui.Usage || !strings.Contains(out, "--image image-01") {
+	if code, out := b.run("image", second, "--case", caseNo(1)); code != ui.Usage || !strings.Contains(out, "--image image-01") {
 		t.Fatalf("exit status %d\n%s", code, out)
 	}
-	b.must("image", second, "--case", "T1-2026-0001", "--image", "image-01")
+	b.must("image", second, "--case", caseNo(1), "--image", "image-01")
 	// Two blank sticks of one size are two.
-	b.must("image", one, "--case", "T1-2026-0001")
+	b.must("image", one, "--case", caseNo(1))
 	two, _ := attach(sticks[1])
-	b.must("image", two, "--case", "T1-2026-0001")
-	if out := b.must("show", "T1-2026-0001"); !strings.Contains(out, "image-03") {
+	b.must("image", two, "--case", caseNo(1))
+	if out := b.must("show", caseNo(1)); !strings.Contains(out, "image-03") {
 		t.Errorf("two blank sticks are taken for one:\n%s", out)
 	}
 }

@@ -104,16 +104,16 @@ func TestOtherStationsLearnOfAnImageWhileItIsMade(t *testing.T) {
 	}
 	<-disk.asked
 	until("the image", func() bool {
-		code, text := b.run("--state", other, "show", "T1-2026-0001")
+		code, text := b.run("--state", other, "show", caseNo(1))
 		return code == 0 && strings.Contains(text, "image-01")
 	})
-	b.must("--state", other, "hold", "add", "T1-2026-0001", "--kind", "legal", "--reason", "claim", "--review", "2099-01-01")
+	b.must("--state", other, "hold", "add", caseNo(1), "--kind", "legal", "--reason", "claim", "--review", "2099-01-01")
 	if err := os.WriteFile(clock, []byte("5m"), 0o600); err != nil { // past the wait between two exchanges
 		t.Fatal(err)
 	}
 	until("the hold", func() (held bool) {
 		b.ledger(func(ctx context.Context, l *ledger.Ledger) {
-			found, err := l.Case(ctx, "T1-2026-0001")
+			found, err := l.Case(ctx, custody.CaseNo(caseNo(1)))
 			held = err == nil && found.Held() && found.Images[0].State == custody.ImageIsStarted
 		})
 		return held
@@ -122,6 +122,6 @@ func TestOtherStationsLearnOfAnImageWhileItIsMade(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	b.must("--state", other, "verify", "T1-2026-0001")
+	b.must("--state", other, "verify", caseNo(1))
 	b.must("audit")
 }

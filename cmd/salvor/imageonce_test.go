@@ -18,7 +18,7 @@ func TestTwoDisksOfACaseAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.must("intake", "--customer", "An Peeters", "--purpose", "crash", "--agreed", "--keep", "9d")
-	no := "T1-2026-0001"
+	no := caseNo(1)
 	done := 0
 	for range 4 {
 		codes := make(chan int, 2)

@@ -77,11 +77,11 @@ func TestTheStatusOfAHangingDiskOnATerminal(t *testing.T) {
 			}
 		}
 	}
-	await("image T1-2026-0001/image-01, image file, 8.4 MB")
+	await("image " + caseNo(1) + "/image-01, image file, 8.4 MB")
 	await("last read ")
 	await("░")
 	await("\x1b[6A\x1b[J") // drawn in its place
-	if out := b.must("map", "T1-2026-0001"); !strings.Contains(out, "image-01  started, 8.4 MB") {
+	if out := b.must("map", caseNo(1)); !strings.Contains(out, "image-01  started, 8.4 MB") {
 		t.Errorf("the map meanwhile: %s", out)
 	}
 	if _, err := tty.WriteString("\x03"); err != nil {

@@ -421,10 +421,10 @@ func TestAnEarlyPurgeThatWasCutOffGivesTheImageBack(t *testing.T) {
 	early := func(no string) []string { return []string{"purge", "--case", no, "--now", "--reason", "test"} }
 	args := append(b.imageArgs()[:len(b.imageArgs())-3], "--keep", "90d", "--again")
 	b.must(args...)
-	whole := b.takes(early(fmt.Sprintf("T1-%d-0001", time.Now().Year()))...)
+	whole := b.takes(early(caseNo(1))...)
 	given := 0
 	for n := 2; n < 14; n++ {
-		no := fmt.Sprintf("T1-%d-%04d", time.Now().Year(), n)
+		no := caseNo(n)
 		b.must(args...)
 		if !b.kill(whole*time.Duration(n)/14, early(no)...) {
 			continue

@@ -21,7 +21,7 @@ import (
 func TestThePictureOfAMapIsAPNG(t *testing.T) {
 	b := newBench(t, 3<<20)
 	b.must(b.imageArgs()...)
-	b.must("map", "T1-2026-0001", "--png", "map.png")
+	b.must("map", caseNo(1), "--png", "map.png")
 	content, err := os.ReadFile(filepath.Join(b.dir, "map.png"))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestThePictureOfAMapIsAPNG(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	c := b.command("map", "T1-2026-0001", "--png", "-")
+	c := b.command("map", caseNo(1), "--png", "-")
 	if out, err := c.Output(); err != nil || !bytes.Equal(out, content) {
 		t.Errorf("standard output has %d other bytes, %v", len(out), err)
 	}
@@ -51,7 +51,7 @@ func TestThePictureOfAMapIsAPNG(t *testing.T) {
 func TestTheMapFitsANarrowTerminal(t *testing.T) {
 	b := newBench(t, 3<<20)
 	b.must(b.imageArgs()...)
-	f, err := pty.StartWithSize(b.command("map", "T1-2026-0001"), &pty.Winsize{Rows: 24, Cols: 20})
+	f, err := pty.StartWithSize(b.command("map", caseNo(1)), &pty.Winsize{Rows: 24, Cols: 20})
 	if err != nil {
 		t.Skip("no pty: ", err)
 	}
@@ -75,7 +75,7 @@ func TestTheMapFitsANarrowTerminal(t *testing.T) {
 func TestTheMapOfARunThatWasKilled(t *testing.T) {
 	b := newBench(t, 24<<20)
 	b.kill(80*time.Millisecond, b.imageArgs()...)
-	code, out := b.run("map", "T1-2026-0001")
+	code, out := b.run("map", caseNo(1))
 	if code == ui.NotFound && strings.Contains(out, "not in this station's ledger") {
 		t.Log("killed before the case was opened")
 	} else if code != 0 || !strings.Contains(out, "rescued") {
@@ -84,7 +84,7 @@ func TestTheMapOfARunThatWasKilled(t *testing.T) {
 	if code, out := b.run(b.imageArgs()...); code != 0 && code != ui.Refused { // it may have finished
 		t.Fatalf("exit status %d\n%s", code, out)
 	}
-	if out := b.must("map", "T1-2026-0001"); !strings.Contains(out, "sealed, 25.2 MB, 100.0 % rescued") {
+	if out := b.must("map", caseNo(1)); !strings.Contains(out, "sealed, 25.2 MB, 100.0 % rescued") {
 		t.Errorf("%s", out)
 	}
 }

@@ -9,13 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/custody"
 	"salvor/custody/ledger"
 )
 
 // papersOf counts the printings that are recorded of the first case.
 func (b *bench) papersOf() (n int) {
 	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
-		c, err := l.Case(ctx, "T1-2026-0001")
+		c, err := l.Case(ctx, custody.CaseNo(caseNo(1)))
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestAFullDiskLeavesNoHalfPaperAndNoRecord(t *testing.T) {
 	}
 	before := b.papersOf()
 	for _, out := range []string{"new.pdf", "new.html", "old.pdf"} {
-		code, said := b.run("report", "custody", "T1-2026-0001", "--out", filepath.Join(full, out), "--force")
+		code, said := b.run("report", "custody", caseNo(1), "--out", filepath.Join(full, out), "--force")
 		if code == 0 || !strings.Contains(said, "no space") {
 			t.Errorf("%s: exit status %d: %s", out, code, said)
 		}
@@ -66,7 +67,7 @@ func TestACaseWhosePersonalDataAreErasedPrintsWithoutThemAndSaysSo(t *testing.T)
 	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
 		op, err := l.OperatorByLogin(ctx, "jan")
 		if err == nil {
-			err = l.ErasePrivate(ctx, op.ID, "T1-2026-0001")
+			err = l.ErasePrivate(ctx, op.ID, custody.CaseNo(caseNo(1)))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +76,7 @@ func TestACaseWhosePersonalDataAreErasedPrintsWithoutThemAndSaysSo(t *testing.T)
 	for kind, says := range map[string]string{"intake": "erased on", "custody": "erased on", "handover": "erased on", "attest": "CE-"} {
 		for _, format := range []string{"text", "html", "json"} {
 			for _, whose := range []string{"customer", "shop"} {
-				out := b.must("report", kind, "T1-2026-0001", "--format", format, "--copy", whose, "--lang", "en")
+				out := b.must("report", kind, caseNo(1), "--format", format, "--copy", whose, "--lang", "en")
 				if strings.Contains(out, "Peeters") || strings.Contains(out, "470 00") || strings.Contains(out, "Kerkstraat") {
 					t.Errorf("%s as %s shows what was erased", kind, format)
 				}
@@ -85,6 +86,6 @@ func TestACaseWhosePersonalDataAreErasedPrintsWithoutThemAndSaysSo(t *testing.T)
 			}
 		}
 	}
-	b.must("report", "custody", "T1-2026-0001", "--out", filepath.Join(b.dir, "custody.pdf"))
+	b.must("report", "custody", caseNo(1), "--out", filepath.Join(b.dir, "custody.pdf"))
 	b.must("audit")
 }

@@ -28,7 +28,7 @@ func TestRestoreKnowsWhatItWritesTo(t *testing.T) {
 	}
 	disk := loopDevice(t, backing)
 	restore := func(told, target string, more ...string) (int, string) {
-		c := b.command(append([]string{"restore", "T1-2026-0001", target, "--identity", b.identity, "--reason", "test"}, more...)...)
+		c := b.command(append([]string{"restore", caseNo(1), target, "--identity", b.identity, "--reason", "test"}, more...)...)
 		if told == "" {
 			c.Env = slices.DeleteFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, carrierFile) })
 		} else if err := os.WriteFile(filepath.Join(b.dir, "carrier"), []byte(told), 0o600); err != nil {
@@ -54,7 +54,7 @@ func TestRestoreKnowsWhatItWritesTo(t *testing.T) {
 	}
 	var exports []custody.ExportedCopy
 	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
-		c, err := l.Case(ctx, "T1-2026-0001")
+		c, err := l.Case(ctx, custody.CaseNo(caseNo(1)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,14 +94,14 @@ func TestARestoreThatIsCutOffStaysInTheInventory(t *testing.T) {
 		t.Skipf("chattr: %v: %s", err, out)
 	}
 	t.Cleanup(func() { tool(t, "chattr", "-i", backing) })
-	code, out := b.run("restore", "T1-2026-0001", disk, "--identity", b.identity, "--reason", "test", "--handover", "--confirm-serial", filepath.Base(disk))
+	code, out := b.run("restore", caseNo(1), disk, "--identity", b.identity, "--reason", "test", "--handover", "--confirm-serial", filepath.Base(disk))
 	if code == 0 {
 		t.Skip("this kernel writes to an immutable file through a loop device")
 	}
 	if !strings.Contains(out, "part of the data may be on the target") {
 		t.Fatalf("exit status %d\n%s", code, out)
 	}
-	if out = b.must("show", "T1-2026-0001"); !strings.Contains(out, "cut off") {
+	if out = b.must("show", caseNo(1)); !strings.Contains(out, "cut off") {
 		t.Errorf("not in the inventory:\n%s", out)
 	}
 }
@@ -112,14 +112,14 @@ func TestACopyThatStaysInsideIsWipedAndTheCaseClosed(t *testing.T) {
 	needRoot(t)
 	b := newBench(t, 1<<20)
 	b.must("intake", "--customer", "An Peeters", "--purpose", "crash", "--agreed", "--item", "hdd")
-	b.must("image", b.source, "--case", "T1-2026-0001")
+	b.must("image", b.source, "--case", caseNo(1))
 	disk, backing, confirm := b.oldDisk(1 << 20)
-	out := b.must("restore", "T1-2026-0001", disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
+	out := b.must("restore", caseNo(1), disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
 	id := regexp.MustCompile(`c-[0-9a-f]{8}`).FindString(out)
-	b.must("return", "T1-2026-0001", "--to", "owner", "--identity-shown")
-	b.must("deadline", "T1-2026-0001", "--keep", "0d")
+	b.must("return", caseNo(1), "--to", "owner", "--identity-shown")
+	b.must("deadline", caseNo(1), "--keep", "0d")
 	b.must("purge")
-	if code, out := b.run("close", "T1-2026-0001"); code != ui.Refused || !strings.Contains(out, "still open: copy "+id) {
+	if code, out := b.run("close", caseNo(1)); code != ui.Refused || !strings.Contains(out, "still open: copy "+id) {
 		t.Fatalf("a copy is left: exit status %d\n%s", code, out)
 	}
 	out = b.must("wipe", disk, "--confirm-serial", confirm)
@@ -127,12 +127,12 @@ func TestACopyThatStaysInsideIsWipedAndTheCaseClosed(t *testing.T) {
 	if attest == "" {
 		t.Fatalf("no attest is named:\n%s", out)
 	}
-	b.must("erased", "T1-2026-0001", "--copy", id, "--attest", attest)
+	b.must("erased", caseNo(1), "--copy", id, "--attest", attest)
 	if content, err := os.ReadFile(backing); err != nil || strings.Contains(string(content), marker) {
 		t.Errorf("the copy is still there: %v", err)
 	}
-	if out = b.must("show", "T1-2026-0001"); !strings.Contains(out, "erased on") {
+	if out = b.must("show", caseNo(1)); !strings.Contains(out, "erased on") {
 		t.Errorf("show does not say what ended the copy:\n%s", out)
 	}
-	b.must("close", "T1-2026-0001")
+	b.must("close", caseNo(1))
 }

@@ -257,11 +257,11 @@ cd "$HOME"; export SALVOR_OPERATOR=jan ` + carrierFile + `=carrier
 mkdir vault; ./salvor vault add vault --name nas
 head -c 3000000 /dev/urandom > disk.img
 ./salvor image disk.img --customer An --purpose crash --agreed --keep 0d
-./salvor verify T1-2026-0001 --deep --identity a.txt
-./salvor restore T1-2026-0001 out.img --identity b.txt --reason test
+./salvor verify ` + caseNo(1) + ` --deep --identity a.txt
+./salvor restore ` + caseNo(1) + ` out.img --identity b.txt --reason test
 cmp disk.img out.img
 ./salvor purge
-./salvor report attest T1-2026-0001 --lang en
+./salvor report attest ` + caseNo(1) + ` --lang en
 ./salvor audit
 [ -z "$(find vault -type f ! -name salvor-vault.json ! -path 'vault/.salvor/*')" ]`
 	if err := os.WriteFile(mine, content, 0o755); err != nil {
@@ -321,7 +321,7 @@ func TestDiskToDiskAndBack(t *testing.T) {
 		t.Errorf("the read-only flag of the source is %s afterwards", got)
 	}
 	restore := func(target, serial string) (int, string) {
-		return b.run("restore", "T1-2026-0001", target, "--identity", b.identity, "--reason", "test", "--confirm-serial", serial)
+		return b.run("restore", caseNo(1), target, "--identity", b.identity, "--reason", "test", "--confirm-serial", serial)
 	}
 	file := filepath.Join(b.dir, "target.img")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 5<<20)); err != nil {
@@ -334,7 +334,7 @@ func TestDiskToDiskAndBack(t *testing.T) {
 	if content, err := os.ReadFile(file); err != nil || bytes.Count(content, []byte{0}) != len(content) {
 		t.Fatalf("a refused restore wrote to the disk: %v", err)
 	}
-	if code, out := b.run("restore", "T1-2026-0001", target, "--identity", b.identity, "--reason", "test"); code != ui.Usage {
+	if code, out := b.run("restore", caseNo(1), target, "--identity", b.identity, "--reason", "test"); code != ui.Usage {
 		t.Fatalf("no terminal and no serial number: exit status %d\n%s", code, out)
 	}
 	if code, out := restore(target, filepath.Base(target)); code != 0 {
