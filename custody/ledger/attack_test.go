@@ -93,6 +93,12 @@ func TestTamperedJournalIsRefusedAndNamed(t *testing.T) {
 			}
 			return journal.CheckpointName("T1")
 		}, ErrRollback},
+		"everything deleted, the shop's card too": {func(_ *testing.T, s scene) string {
+			for _, name := range s.v.mem.Names() {
+				s.v.mem.Remove(name)
+			}
+			return journal.CheckpointName("T1")
+		}, ErrRollback},
 		"tail cut": {func(t *testing.T, s scene) string {
 			s.v.mem.Remove(s.v.eventFile(t, "T1", s.from+3))
 			return journal.CheckpointName("T1")

@@ -44,7 +44,10 @@ func isAlarm(err error) bool { return errors.Is(err, ErrRolledBack) || errors.Is
 func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, result *SyncResult) error {
 	switch err := l.checkShop(ctx, j); {
 	case errors.Is(err, journal.ErrNoShop):
-		return nil
+		// An empty vault, or one that lost its card: what was seen there is missed.
+		if known, err := l.withSeen(ctx, j.Vault(), nil); err != nil || len(known) == 0 {
+			return err
+		}
 	case refuse(err, result):
 		return nil
 	case err != nil:
