@@ -298,7 +298,7 @@ customer's data is read. Without an image it is tried on a key file of its own.`
 			return p.withStation(cmd.Context(), func(s *station) error { return s.testKeys(cmd.Context(), files, from) })
 		},
 	}
-	cmd.Flags().StringArrayVar(&files, "identity", nil, "identity file to try; may be repeated")
+	cmd.Flags().StringArrayVar(&files, "identity", nil, "identity `FILE` to try; may be repeated")
 	passphraseFlags(cmd, &from)
 	return cmd
 }
@@ -346,22 +346,19 @@ func (s *station) keyTrial(ctx context.Context) (open func([]age.Identity) error
 	if no == "" {
 		return s.keyTrialFile(ctx)
 	}
-	v, err := s.openVault(ctx, newest.Vault)
-	if err != nil {
-		return nil, "", err
-	}
 	ref := vault.ImageRef{Case: string(no), Name: newest.Name}
 	return func(ids []age.Identity) error {
-		c, err := s.openContainer(ctx, v, no, newest)
+		v, err := s.openVault(ctx, newest.Vault)
 		if err != nil {
 			return err
 		}
-		defer c.Close()
-		r, err := c.Unlock(ctx, v.dir, ids...)
+		defer v.close()
+		_, done, err := (&opener{s: s, ids: ids}).open(ctx, v, no, newest)
 		if err != nil {
 			return err
 		}
-		return r.Close()
+		done()
+		return nil
 	}, "the keys of " + ref.String(), nil
 }
 

@@ -38,11 +38,14 @@ func (o *opener) open(ctx context.Context, v *openedVault, no custody.CaseNo, i 
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := c.Unlock(ctx, v.dir, o.ids...)
+	keys := o.s.imageKeys(ctx, v, c.Ref(), i)
+	defer keys.close() // what they hold is read before this returns
+	r, err := keys.unlock(ctx, c, o.ids)
 	if err != nil {
 		c.Close()
 		return nil, nil, err
 	}
+	o.s.warnOf(keys)
 	return r, func() { r.Close(); c.Close() }, nil
 }
 

@@ -42,7 +42,7 @@ SHA-256 of the whole disk is computed; it goes to the private part of the record
 	f.StringVar(&o.image, "image", "", "only this image of the case, such as image-01")
 	f.BoolVar(&o.media, "media", false, "read every stored byte again")
 	f.BoolVar(&o.deep, "deep", false, "open every record; needs --identity")
-	f.StringArrayVar(&o.identities, "identity", nil, "identity file of a shop key; may be repeated")
+	f.StringArrayVar(&o.identities, "identity", nil, "identity `FILE` of a shop key; may be repeated")
 	passphraseFlags(cmd, &o.passphrase)
 	return cmd
 }
@@ -176,8 +176,13 @@ func (s *station) verify(ctx context.Context, v *openedVault, no custody.CaseNo,
 		return vault.Verified{}, err
 	}
 	defer c.Close()
-	if err := checkKeys(v, c.Ref(), i); err != nil {
-		return vault.Verified{}, err
+	keys := s.imageKeys(ctx, v, c.Ref(), i)
+	keys.close()
+	if keys.lost != nil {
+		return vault.Verified{}, keys.lost
+	}
+	if level != custody.VerifyDeep { // it opens them, and tells then
+		s.warnOf(keys)
 	}
 	verifier, err := s.sealVerifier(ctx, c)
 	if err != nil {
