@@ -161,7 +161,7 @@ func (r *purgeRun) keyFates(ctx context.Context, e erasing, evidence wipe.Eviden
 		if here = here && !known.Elsewhere(e.image); here {
 			delete(found, name)
 		}
-		end, _, err := r.keyEnd(ctx, known)
+		end, _, err := r.keyEnd(ctx, e.image, known)
 		if err != nil {
 			return nil, err
 		}

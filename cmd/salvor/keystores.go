@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (r *purgeRun) expectKeys(ctx context.Context, t *wipe.Target, i custody.Ima
 	t.ExpectedKeys, t.Others = nil, nil
 	shown := make(map[string]bool)
 	for _, k := range i.Keys {
-		end, place, err := r.keyEnd(ctx, k)
+		end, place, err := r.keyEnd(ctx, i, k)
 		if err != nil {
 			return err
 		}
@@ -44,8 +45,9 @@ func (r *purgeRun) expectKeys(ctx context.Context, t *wipe.Target, i custody.Ima
 }
 
 // keyEnd says what is known of the end of a key copy. The record of a job is a proof
-// only where the job's own journal is at hand and shows it.
-func (s *station) keyEnd(ctx context.Context, k custody.KeyCopy) (wipe.KeyEnd, *wipe.Place, error) {
+// only where the job's own journal is at hand and shows it of this very key: a record
+// of another station may name any job.
+func (s *station) keyEnd(ctx context.Context, i custody.Image, k custody.KeyCopy) (wipe.KeyEnd, *wipe.Place, error) {
 	switch {
 	case k.Gone == nil:
 		return wipe.KeyThere, nil, nil
@@ -65,8 +67,9 @@ func (s *station) keyEnd(ctx context.Context, k custody.KeyCopy) (wipe.KeyEnd, *
 	if err := json.Unmarshal(saved.Body, job); err != nil {
 		return "", nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
 	}
-	shown := slices.ContainsFunc(wipe.ProveKeys(job.Evidence()), func(p wipe.KeyProof) bool {
-		return p.Name == path.Base(k.File) && p.Proved
+	own := job.UUID == hex.EncodeToString(i.UUID[:]) && job.KeystoreName == k.Keystore
+	shown := own && slices.ContainsFunc(wipe.ProveKeys(job.Evidence()), func(p wipe.KeyProof) bool {
+		return p.Name == path.Base(k.File) && p.Proved && i.Wrapped(k.Keystore, k.File, p.SHA256)
 	})
 	if !shown {
 		return wipe.EndRecorded, nil, nil

@@ -170,7 +170,10 @@ func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]era
 			continue
 		}
 		begun[vault.ImageRef{Case: string(c.No), Name: i.Name}] = true
-		again := i.State == custody.ImageIsErased && i.Returned()
+		// What came back needs a job that was begun for it: the one that erased the image
+		// before says nothing of the copy, and has only to be ended.
+		back, returned := i.Comeback()
+		again := returned && slices.Contains(back.Jobs, saved.ID)
 		work = append(work, erasing{c: c, image: i, job: job, early: s.now().Before(c.Deadline), again: again})
 	}
 	cases, err := s.ledger.Cases(ctx, ledger.Filter{DueBy: s.now()})

@@ -73,6 +73,9 @@ func (s *station) sawVault(id, name, path string, moved bool) error {
 		return refuse("vault "+name, "its marker is at "+path+", but on "+what+": a copy of the vault?",
 			"mount the right disk; where the vault has moved for good: salvor vault add "+path)
 	}
+	if known && !moved && now.ID == "" { // what does not say what it is takes nothing away
+		now.FileSystem, now.ID = was.FileSystem, was.ID
+	}
 	now.Seen = s.now().UTC().Truncate(time.Second)
 	if known && !moved && now.ID == was.ID && now.Seen.Sub(was.Seen) < seenEvery && !now.Seen.Before(was.Seen) {
 		return nil
