@@ -21,7 +21,7 @@ const maxRetries = 100
 
 func (o *planFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.only, "only", "all", "used leaves free space out: less wear, less time, less personal data; it is recorded")
-	f.StringArrayVar(&o.first, "first", nil, "rescue this folder or file before all others, as /Users/an/Documents; may be given several times")
+	f.StringArrayVar(&o.first, "first", nil, "rescue this folder or file, a `PATH`, before all others, as /Users/an/Documents; may be given several times")
 	f.StringVar(&o.profile, "profile", "normal", "gentle leaves alone what costs the disk much and brings little; the image can be gone on with")
 	f.IntVar(&o.retries, "retries", 0, "try sectors that failed this many times more in the end")
 	f.DurationVar(&o.stopAfter, "stop-after", 0, "end after 90m or 8h and keep the image open; repeating the command goes on")

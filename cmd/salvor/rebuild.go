@@ -49,7 +49,7 @@ the recovery key (salvor station list).`,
 	f.StringArrayVar(&o.from, "from", nil, "`DIR` of a vault; may be repeated, name all there are")
 	f.StringVar(&o.code, "shop-code", "", "the `CODE` of the shop's card, as it was written down")
 	f.StringVar(&o.backup, "backup", "", "a `FILE` that salvor ledger backup wrote")
-	f.StringArrayVar(&o.identities, "identity", nil, "identity file of a shop key; may be repeated")
+	f.StringArrayVar(&o.identities, "identity", nil, "identity `FILE` of a shop key; may be repeated")
 	f.StringVar(&o.shop, "shop", "", "name of the shop, where the configuration is lost")
 	f.StringVar(&o.dpo, "dpo", "", "data protection officer or contact, where the configuration is lost")
 	passphraseFlags(cmd, &o.passphrase)

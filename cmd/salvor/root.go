@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -52,14 +53,11 @@ func (p *program) runRoot(root *cobra.Command, args []string) int {
 	ctx, stop := ui.WithInterrupt(context.Background())
 	defer stop()
 	root.SetArgs(args)
-	root.SetIn(p.term.In)
-	root.SetOut(p.term.Out)
-	root.SetErr(p.term.Err)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		err = p.wrong
 	}
-	if err == nil {
+	if err = p.term.Lost(err); err == nil {
 		return ui.Done
 	}
 	if _, own := errors.AsType[*ui.Error](err); !own && !p.begun {
@@ -86,7 +84,12 @@ func (p *program) helpOf(show func(*cobra.Command, []string)) func(*cobra.Comman
 			p.wrong = usageError(cmd, errNoCommand)
 			return
 		}
+		// The flag library prints what goes wrong with a line of its own.
+		var text bytes.Buffer
+		cmd.SetOut(&text)
 		show(cmd, args)
+		cmd.SetOut(p.term.Out)
+		_, _ = text.WriteTo(p.term.Out) // the terminal remembers what goes wrong
 	}
 }
 
@@ -138,6 +141,9 @@ has come, with a signed attest of what was proved.`,
 		},
 		RunE: showHelp,
 	}
+	root.SetIn(p.term.In)
+	root.SetOut(p.term.Out)
+	root.SetErr(p.term.Err)
 	root.SetFlagErrorFunc(usageError)
 	root.SetHelpFunc(p.helpOf(root.HelpFunc()))
 	root.CompletionOptions.HiddenDefaultCmd = false

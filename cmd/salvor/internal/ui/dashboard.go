@@ -202,7 +202,7 @@ func (d *Dashboard) show(s Status, said []message, ending bool) {
 		fmt.Fprintf(d.t.Err, "salvor: %s: %s\n", d.what, s.line())
 	case d.mode == boardJSON && (!d.begun || ending || gone >= everyJSON || gone < 0):
 		if line, err := messageLine("status", s.document(d.what)); err == nil {
-			fmt.Fprint(d.t.raw, string(line))
+			fmt.Fprint(d.t.data, string(line))
 		}
 	case d.mode == boardLines && gone < 0: // the clock was put back
 	default:

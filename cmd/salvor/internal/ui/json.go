@@ -17,7 +17,7 @@ func (t *Terminal) Document(v any) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, err = t.raw.Write(line)
+	_, err = t.data.Write(line)
 	return err
 }
 
@@ -31,7 +31,7 @@ func (t *Terminal) Message(messageType string, v any) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, err = t.raw.Write(line)
+	_, err = t.data.Write(line)
 	return err
 }
 

@@ -169,7 +169,7 @@ func (p *Progress) showJSON() {
 		Words   string `json:"words,omitempty"`
 	}{p.what, s.done, s.total, s.wholeRate(), s.secondsLeft(), int64(max(0, p.t.now().Sub(p.began)).Seconds()), s.words})
 	if err == nil {
-		fmt.Fprint(p.t.raw, string(line))
+		fmt.Fprint(p.t.data, string(line))
 	}
 }
 

@@ -51,6 +51,7 @@ type Terminal struct {
 	Zone *time.Location
 
 	raw, rawErr io.Writer
+	data        *outlet // standard output, which remembers what went wrong
 	openTTY     func() (*os.File, error)
 	env         func(string) (string, bool)
 	now         func() time.Time
@@ -65,7 +66,8 @@ func New(s Streams) *Terminal {
 		In: s.In, raw: s.Out, rawErr: s.Err,
 		openTTY: s.TTY, env: s.Env, now: s.Now, Zone: s.Zone,
 	}
-	t.Out, t.Err = &guard{w: s.Out}, &guard{w: s.Err}
+	t.data = &outlet{w: s.Out}
+	t.Out, t.Err = &guard{w: t.data}, &guard{w: s.Err}
 	if t.Zone == nil {
 		t.Zone = time.UTC
 	}
@@ -77,7 +79,7 @@ func New(s Streams) *Terminal {
 
 // Raw returns standard output without the guard, for data that is not text: a
 // restored file, a PDF, a signed note.
-func (t *Terminal) Raw() io.Writer { return t.raw }
+func (t *Terminal) Raw() io.Writer { return t.data }
 
 // StdinIsTerminal tells whether standard input is a terminal.
 func (t *Terminal) StdinIsTerminal() bool { return isTerminal(t.In) }
