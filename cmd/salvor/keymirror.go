@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"salvor/cmd/salvor/internal/config"
 	"salvor/cmd/salvor/internal/ui"
+	"salvor/custody"
 	"salvor/custody/vault"
 )
 
@@ -19,10 +21,13 @@ func (s *station) chooseKeystore(ctx context.Context, flag string, main *openedV
 	if name == "" {
 		return nil, nil
 	}
-	v, err := s.openVault(ctx, name)
+	v, err := s.openKept(ctx, name)
 	switch {
 	case away(err) && flag == "":
 		s.term.Warn("vault %s, which keeps the second copies of keys, is not here: the key of this image lies beside it alone", name)
+		return nil, nil
+	case errors.Is(err, custody.ErrDestroyed) && flag == "":
+		s.term.Warn("%v: the key of this image lies beside it alone", err)
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,16 +78,46 @@ func (s *station) chooseVault(ctx context.Context, flag string) (*openedVault, e
 		if err != nil {
 			return nil, err
 		}
-		switch len(shop.Vaults) {
-		case 0:
+		kept := slices.DeleteFunc(slices.Clone(shop.Vaults), func(v custody.Vault) bool { return destroyedOn(shop, v.Vault) != "" })
+		switch {
+		case len(shop.Vaults) == 0:
 			return nil, &ui.Error{Code: ui.NotFound, What: "vault", Why: "the shop has none yet", Hint: "salvor vault add DIR --name NAME"}
-		case 1:
-			name = shop.Vaults[0].Vault
-		default:
+		case len(kept) > 1:
 			return nil, usage("vault", "the shop has more than one", "--vault NAME; salvor vault list")
+		case len(kept) == 1:
+			name = kept[0].Vault
+		default:
+			name = shop.Vaults[0].Vault
 		}
 	}
-	return s.openVault(ctx, name)
+	return s.openKept(ctx, name)
+}
+
+// destroyedOn is the day on which the medium of a vault was destroyed; "" when it was not.
+func destroyedOn(shop custody.Shop, id string) custody.Date {
+	at := slices.IndexFunc(shop.Destroyed, func(d custody.Destruction) bool { return d.Kind == custody.CopyVault && d.Store == id })
+	if at < 0 {
+		return ""
+	}
+	return shop.Destroyed[at].Date
+}
+
+// openKept opens a vault to write customers' data to it: never one of which the record
+// says that it was destroyed, whatever is mounted in its place.
+func (s *station) openKept(ctx context.Context, idOrName string) (*openedVault, error) {
+	shop, err := s.ledger.Shop(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := shop.Vault(idOrName); ok {
+		if day := destroyedOn(shop, known.Vault); day != "" {
+			return nil, &ui.Error{
+				Code: ui.Refused, What: "vault " + known.Name, Why: "its medium was destroyed on " + string(day), Err: custody.ErrDestroyed,
+				Hint: "use another one: --vault NAME, or salvor vault add DIR --name NAME",
+			}
+		}
+	}
+	return s.openVault(ctx, idOrName)
 }
 
 func newVault(p *program) *cobra.Command {
@@ -310,7 +341,7 @@ type vaultRow struct {
 	Name  string `json:"name"`
 	Vault string `json:"vault"`
 	Path  string `json:"path,omitempty"`
-	State string `json:"state"` // present or absent
+	State string `json:"state"` // present, absent or destroyed
 	Why   string `json:"why,omitempty"`
 	Disk  string `json:"disk,omitempty"` // model and serial number
 	Seen  string `json:"seen,omitempty"` // when this station saw it last, RFC 3339
@@ -344,6 +375,13 @@ func (s *station) listVaults(ctx context.Context) error {
 			if u, err := disk.UsageWithContext(ctx, v.path); err == nil {
 				row.Free, row.Total = u.Free, u.Total
 			}
+		}
+		if day := destroyedOn(shop, known.Vault); day != "" {
+			row.Why = "its medium was destroyed on " + string(day)
+			if row.State == "present" {
+				s.term.Warn("vault %s: %s, and it is at %s: find out what that is", known.Name, row.Why, row.Path)
+			}
+			row.State = "destroyed"
 		}
 		rows = append(rows, row)
 	}
