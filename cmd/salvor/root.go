@@ -86,10 +86,11 @@ func (p *program) helpOf(show func(*cobra.Command, []string)) func(*cobra.Comman
 		}
 		// The flag library prints what goes wrong with a line of its own.
 		var text bytes.Buffer
+		out := cmd.OutOrStdout()
 		cmd.SetOut(&text)
 		show(cmd, args)
-		cmd.SetOut(p.term.Out)
-		_, _ = text.WriteTo(p.term.Out) // the terminal remembers what goes wrong
+		cmd.SetOut(out)
+		_, _ = text.WriteTo(out) // the terminal remembers what goes wrong
 	}
 }
 
