@@ -72,6 +72,7 @@ func newIncident(p *program) *cobra.Command {
 type incidentOptions struct {
 	kind, facts, aware, happened, role string
 	cases                              []string
+	clockChecked                       bool
 
 	risk, effects, measures string
 	subjects, records       int64
@@ -103,6 +104,7 @@ when one of the cases is kept under a contract as a processor.`,
 	f.StringVar(&o.happened, "happened", "", "`TIME` at which it happened, when known")
 	f.StringSliceVar(&o.cases, "case", nil, "`CASES` whose data are concerned, several with commas")
 	roleWords.add(cmd, &o.role, "what the shop is for these data")
+	clockFlag(cmd, &o.clockChecked)
 	f.SortFlags = false
 	return cmd
 }
@@ -111,6 +113,9 @@ func (s *station) openIncident(ctx context.Context, o incidentOptions) error {
 	const what = "incident open"
 	if err := cmp.Or(incidentWords.check(what, o.kind), roleWords.check(what, o.role)); err != nil || o.kind == "" {
 		return cmp.Or(err, usage(what, "TYPE: "+incidentWords.words(), ""))
+	}
+	if err := s.clockPlausible(ctx, what, o.clockChecked); err != nil {
+		return err
 	}
 	aware, err := s.moment(what, "--aware", o.aware)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -319,6 +320,12 @@ func (s *station) operatorByLogin(ctx context.Context, login string) (custody.Op
 				active = append(active, o)
 			}
 		}
+	}
+	// On the day on which one of two ends, the one who stays acts.
+	if stay := slices.DeleteFunc(slices.Clone(active), func(o custody.Operator) bool {
+		return o.Ended != "" && o.Ended <= s.today()
+	}); len(stay) == 1 {
+		active = stay
 	}
 	switch {
 	case len(active) > 1:

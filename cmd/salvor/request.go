@@ -64,6 +64,7 @@ type requestOptions struct {
 	customer, phone, email, address  string
 	why, told, reason                string
 	outcome, at, answer, delay, kind string
+	clockChecked                     bool
 }
 
 func newRequestNew(p *program) *cobra.Command {
@@ -89,6 +90,7 @@ A request about a case belongs to it; otherwise say who asks.`,
 	f.StringVar(&o.phone, "phone", "", "telephone")
 	f.StringVar(&o.email, "email", "", "e-mail address")
 	f.StringVar(&o.address, "address", "", "address")
+	clockFlag(cmd, &o.clockChecked)
 	f.SortFlags = false
 	return cmd
 }
@@ -97,6 +99,9 @@ func (s *station) newRequest(ctx context.Context, o requestOptions) error {
 	const what = "request new"
 	if err := requestWords.check(what, o.kind); err != nil || o.kind == "" {
 		return cmp.Or(err, usage(what, "RIGHT: "+requestWords.words(), ""))
+	}
+	if err := s.clockPlausible(ctx, what, o.clockChecked); err != nil {
+		return err
 	}
 	received, err := s.moment(what, "--received", o.received)
 	if err != nil {

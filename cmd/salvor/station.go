@@ -53,10 +53,21 @@ func (p *program) open(ctx context.Context) (*station, error) {
 		return nil, err
 	}
 	if _, err := os.Lstat(filepath.Join(dir, ledgerFile)); errors.Is(err, fs.ErrNotExist) {
-		return nil, &ui.Error{
+		missing := &ui.Error{
 			Code: ui.NotFound, What: "state directory", Why: "no station is set up in " + dir,
 			Hint: "salvor init; root and every user have a directory of their own: --state DIR names another", Err: err,
 		}
+		_, keyErr := os.Lstat(filepath.Join(dir, keyFile))
+		_, joinErr := os.Lstat(filepath.Join(dir, joinFile))
+		switch {
+		case joinErr == nil:
+			missing.Why += " yet: it has asked to join a shop"
+			missing.Hint = "at a station of the shop: salvor station approve; then here again: salvor init --join VAULT"
+		case keyErr == nil: // another init would make another shop
+			missing.Why += " any more: its key is here, and its ledger is gone"
+			missing.Hint = "salvor ledger rebuild --from VAULT"
+		}
+		return nil, missing
 	}
 	if err := config.CheckState(dir); err != nil {
 		return nil, err

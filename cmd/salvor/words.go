@@ -87,7 +87,7 @@ func stepTexts(code custody.StepCode) stepText {
 	case custody.StepRenewContract:
 		return stepText{"renew the contract", "salvor processor add SUBJECT"}
 	case custody.StepBackup:
-		return stepText{"back the ledger up", "salvor ledger backup"}
+		return stepText{"back the ledger up", "salvor ledger backup --to DIR"}
 	case custody.StepReplaceOperator:
 		return stepText{"take the item over: its custodian has left", "salvor custody accept NO/SUBJECT"}
 	}
