@@ -33,6 +33,11 @@ func (e erasing) taken() bool {
 
 // erase plans one image, and erases it unless this is a dry run.
 func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
+	if e.job == nil && !e.again && !r.options.dryRun {
+		if err := r.lookAgain(ctx, &e); err != nil {
+			return erased{}, err
+		}
+	}
 	if e.image.State == custody.ImageIsErased && !e.again {
 		return r.wasErased(ctx, e)
 	}
@@ -85,11 +90,35 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 	return r.carryOut(ctx, v, target, e)
 }
 
+// lookAgain takes in what the other stations have told since the run began: one that
+// purges at the same time may have erased the image by now, or be at it. What cannot be
+// asked now stops the erasing at its gate.
+func (r *purgeRun) lookAgain(ctx context.Context, e *erasing) error {
+	if err := r.withJournals(ctx, func(journals []*journal.Journal) error {
+		if _, err := r.ledger.Import(ctx, journals...); err != nil && isAlarm(err) {
+			return err
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	c, err := r.ledger.Case(ctx, e.c.No)
+	if err != nil {
+		return err
+	}
+	i, ok := c.Image(e.image.Name)
+	if !ok {
+		return custody.ErrNoImage
+	}
+	e.c, e.image = c, i
+	return nil
+}
+
 // wasErased ends a job that was killed between its attest and its end, or that another
 // station has overtaken.
 func (r *purgeRun) wasErased(ctx context.Context, e erasing) (erased, error) {
 	done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.image.EraseJob}
-	if r.options.dryRun {
+	if r.options.dryRun || e.job == nil {
 		return done, nil
 	}
 	return done, r.ledger.EndJob(ctx, e.job.ID)
