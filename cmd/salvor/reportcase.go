@@ -55,10 +55,12 @@ func (s *station) handoverPaper(ctx context.Context, c custody.Case, o reportOpt
 	}
 	p.By = p.PrintedBy
 	for _, r := range c.Returns {
+		written, _ := c.Export(r.Copy)
 		p.At, p.By, p.To, p.Checked, p.Receiver = r.At, f.who(r.Op), r.To, r.Checked, f.current(r.Ref, custody.FieldRecipient)
 		p.Data = append(p.Data, report.ReturnedData{
 			Time: r.At, Image: r.Image, Medium: r.Medium, Model: f.current(r.Ref, custody.FieldModel), Serial: f.current(r.Ref, custody.FieldSerial),
 			Files: r.Files, Bytes: r.Bytes, SHA256: f.field(r.Ref, custody.FieldSHA256), Verified: r.Verified,
+			Plain: written.Export.Plain,
 		})
 		if words := f.field(r.Ref, custody.FieldMissing); words != (report.Personal{}) {
 			p.Missing = append(p.Missing, report.MissingData{Image: r.Image, Words: words})

@@ -262,12 +262,12 @@ func (f shopFacts) operators(ctx context.Context, policy custody.Policy) ([]repo
 		switch {
 		case op.Agreed == "":
 			o.Lacks = report.OperatorNoAgreement
+		case op.TrainedUntil(policy) >= f.today:
+			continue
 		case op.Trained == "":
 			o.Lacks = report.OperatorNoTraining
-		case policy.Training.After(op.Trained) < f.today:
-			o.Lacks = report.OperatorTrainingOld
 		default:
-			continue
+			o.Lacks = report.OperatorTrainingOld
 		}
 		list = append(list, o)
 	}

@@ -296,9 +296,11 @@ func (f *custodyFacts) retentionStep(s *report.Step, pub custody.Payload) bool {
 	return true
 }
 
-// rightsStep fills in requests and incidents.
+// rightsStep fills in what was shown, requests and incidents.
 func (f *custodyFacts) rightsStep(s *report.Step, pub custody.Payload) bool {
 	switch p := pub.(type) {
+	case custody.ContactShown:
+		s.Codes = codes("shown.", p.What)
 	case custody.RequestReceived:
 		s.Detail, s.Codes = p.Request, codes("request.", p.Kind)
 	case custody.RequestExtended:

@@ -314,6 +314,15 @@ func (p CustodyPaper) copies(s *page) {
 	s.table(t, s.say("custody.copies_none"))
 }
 
+// outside says on what a copy lies that was written out of its image. Of one that was
+// cut off, the record knows only that it was begun.
+func (c Copy) outside(s *page) string {
+	if c.Where == "" {
+		return s.say("where.unknown")
+	}
+	return s.code("where.", c.Where)
+}
+
 func (c Copy) row(s *page) []string {
 	holds, where, size, verified := plain(c.Holds), plain(c.Where), "", s.say("custody.unchecked")
 	if c.Key != "" {
@@ -323,7 +332,7 @@ func (c Copy) row(s *page) []string {
 		holds, verified = join(holds, s.say("copy.back")), ""
 	}
 	if c.Out {
-		where, verified = join(s.code("where.", c.Where), c.carried(s)), ""
+		where, verified = join(c.outside(s), c.carried(s)), ""
 		holds = join(holds, plain(c.ID))
 	}
 	if c.Bytes > 0 {

@@ -48,6 +48,7 @@ type ReturnedData struct {
 	Bytes    int64                `json:"bytes"`
 	SHA256   Personal             `json:"sha256,omitzero"`
 	Verified bool                 `json:"verified"`
+	Plain    bool                 `json:"plain,omitempty"` // they are not encrypted
 }
 
 // MissingData is what could not be recovered of one image.

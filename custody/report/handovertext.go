@@ -79,6 +79,9 @@ func (p HandoverPaper) data(s *page) {
 	}}
 	for _, d := range p.Data {
 		medium := join(s.code("medium.", string(d.Medium)), textOf(d.Model), textOf(d.Serial))
+		if d.Plain {
+			medium = join(medium, s.say("export.plain"))
+		}
 		checked := s.say("handover.unverified")
 		if d.Verified {
 			checked = s.say("handover.verified")
@@ -104,14 +107,17 @@ func (p HandoverPaper) ready(s *page) {
 		if c.Encrypted {
 			encrypted = s.say("data.encrypted")
 		}
-		carried, begun := "", ""
+		size, carried, begun := "", "", ""
+		if c.Bytes > 0 {
+			size = s.size(c.Bytes)
+		}
 		if c.Removable {
 			carried = s.say("export.removable")
 		}
 		if c.Begun {
 			begun = s.say("copy.begun")
 		}
-		s.item(join(plain(c.Holds), s.size(c.Bytes), s.code("where.", c.Where), carried, encrypted, s.minute(c.Made), begun, plain(c.ID)))
+		s.item(join(plain(c.Holds), size, c.outside(s), carried, encrypted, s.minute(c.Made), begun, plain(c.ID)))
 	}
 }
 

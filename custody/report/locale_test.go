@@ -107,7 +107,7 @@ var families = []string{
 	"carrier.", "checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
 	"event.", "exempt.", "export.", "extension.", "fate.", "gap.", "hands.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
 	"operator.", "outcome.", "period.", "policy.", "policy.value.", "proved.", "purpose.short.", "reason.", "recipient.", "request.", "returned.", "risk.", "role.",
-	"map.no.", "role.short.", "safeguard.", "sanitize.", "seal.", "service.", "special.", "step.", "stop.", "transfer.", "uncovered.", "use.", "where.", "wiped.",
+	"map.no.", "role.short.", "safeguard.", "sanitize.", "seal.", "service.", "shown.", "special.", "step.", "stop.", "transfer.", "uncovered.", "use.", "where.", "wiped.",
 }
 
 func TestEveryKeyInTheCodeExistsAndEverySentenceIsUsed(t *testing.T) {
@@ -278,6 +278,7 @@ func TestEveryCodeOfTheOtherPackagesHasAText(t *testing.T) {
 		{"../payload_rights.go", "Extension", "extension.", false},
 		{"../payload_rights.go", "Outcome", "outcome.", false},
 		{"../payload_shop.go", "Service", "service.", false},
+		{"../payload_shown.go", "Shown", "shown.", false},
 		{"../payload_shop.go", "Safeguard", "safeguard.", false},
 	} {
 		values := constants(t, want.file, want.constant)

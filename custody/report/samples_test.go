@@ -80,12 +80,15 @@ func handoverPaper(l custody.Language, c report.CopyFor) report.HandoverPaper {
 		}},
 		Data: []report.ReturnedData{{
 			Time: day(6, 10, 48), Image: "image-01", Medium: custody.MediumSold, Model: report.Said("Samsung T7"), Serial: report.Said("S6XJNS0T"),
-			Files: 48_211, Bytes: 311_402_118_144, SHA256: report.Said(strings.Repeat("77", 32)), Verified: true,
+			Files: 48_211, Bytes: 311_402_118_144, SHA256: report.Said(strings.Repeat("77", 32)), Verified: true, Plain: true,
 		}},
 		Missing: []report.MissingData{{Image: "image-01", Bytes: 500_107_862_016, Bad: 64_512, Sector: 512, Words: report.Said("two videos of 2021 do not play to the end")}},
 		Held:    []report.HeldCopy{{Image: "image-01", Where: "nas1", Until: day(90, 8, 0), Held: true}, {Image: "image-01", Out: "c-77aa0123"}},
-		Ready:   []report.Copy{{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(6, 10, 48), Bytes: 500_107_862_016}},
-		Foot:    foot(),
+		Ready: []report.Copy{
+			{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(6, 10, 48), Bytes: 500_107_862_016},
+			{Holds: "image-01", Out: true, ID: "c-90b1e2f3", Removable: true, Handover: true, Begun: true, Made: day(6, 10, 2)},
+		},
+		Foot: foot(),
 	}
 }
 
