@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -108,8 +107,8 @@ func readBounded(path string, limit int64) ([]byte, error) {
 func (s *station) auditAhead(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	found := make(chan error, 1)
+	l, err := s.ledger.Again()
 	go func() {
-		l, err := ledger.Open(ctx, filepath.Join(s.dir, ledgerFile), s.keys, s.now)
 		if err == nil {
 			_, err = l.Audit(ctx)
 			err = errors.Join(err, l.Close())

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -186,17 +187,28 @@ func (a *auditing) run(ctx context.Context) error {
 	a.claims = make(map[claim]custody.Ref)
 	a.cases = make(map[custody.CaseNo][]byte)
 	a.kinds = make(map[string]custody.Type)
+	a.check = CheckStorage
+	if err := a.checkSchema(ctx); err != nil {
+		return err
+	}
+	if a.unreadable {
+		a.result.Stopped = true
+		faults, err := checkDatabase(ctx, a.conn)
+		a.storageFaults(faults)
+		return err
+	}
+	if err := a.checkSelf(ctx); err != nil {
+		return err
+	}
+	wait := sync.OnceValues(a.readAside(ctx))
+	defer func() { _, _ = wait() }() // it reads as long as this connection does
 	for _, part := range []struct {
 		check Check
 		do    func(context.Context) error
 	}{
-		{CheckStorage, a.checkFile},
-		{CheckStorage, a.checkSchema},
-		{CheckStorage, a.checkSelf},
 		{CheckSignatures, a.checkLogs},
 		{CheckWitnesses, a.checkClaims},
 		{CheckSequence, a.checkForks},
-		{CheckPrivate, a.checkPrivate},
 		{CheckDerived, a.checkCases},
 		{CheckAttests, a.checkAttests},
 	} {
@@ -204,38 +216,20 @@ func (a *auditing) run(ctx context.Context) error {
 		if err := part.do(ctx); err != nil {
 			return err
 		}
-		if a.unreadable {
-			a.result.Stopped = true
-			return nil
-		}
 	}
-	return nil
-}
-
-// checkFile asks SQLite whether the file is whole.
-func (a *auditing) checkFile(ctx context.Context) error {
-	err := each(ctx, a.conn, func(scan func(...any) error) error {
-		var line string
-		if err := scan(&line); err != nil {
-			return sqlError(err)
-		}
-		if line != "ok" {
-			a.fault(custody.Ref{}, "", "file: %s", line)
-		}
-		return nil
-	}, `PRAGMA integrity_check(100)`)
+	found, err := wait()
 	if err != nil {
 		return err
 	}
-	return each(ctx, a.conn, func(scan func(...any) error) error {
-		var table, parent string
-		var row, key sql.NullInt64
-		if err := scan(&table, &row, &parent, &key); err != nil {
-			return sqlError(err)
-		}
-		a.fault(custody.Ref{}, "", "row %d of %s has no row in %s", row.Int64, table, parent)
-		return nil
-	}, `PRAGMA foreign_key_check`)
+	a.storageFaults(found.faults)
+	a.check = CheckPrivate
+	return a.checkPrivate(ctx, found.parts)
+}
+
+// storageFaults puts the faults of the file first: they may explain all others.
+func (a *auditing) storageFaults(faults []Fault) {
+	all := append(faults, a.result.Faults...)
+	a.result.Faults = all[:min(len(all), maxFaults)]
 }
 
 // checkSchema compares tables, indexes and triggers with those that this

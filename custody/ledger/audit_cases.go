@@ -141,60 +141,6 @@ func (a *auditing) checkCase(ctx context.Context, no custody.CaseNo) error {
 	return a.checkRows(ctx, `SELECT hold, iif(active, 'active', 'ended') FROM holds WHERE case_no = ?`, no, "hold", holdRows(c), newest)
 }
 
-// checkHeads says whether every event of this station names the newest events of
-// its case that the station knew: an omission shows. What it knew is what its own
-// log held before and what lies below the heads that the event names, so the order
-// of arrival, which a rebuilt ledger does not have, does not matter. One that names
-// an event which is missing or damaged has been told already.
-func (a *auditing) checkHeads(events []custody.Event) {
-	seen := make(map[custody.Ref]bool)
-	for _, e := range events {
-		if seen[e.Ref()] {
-			return // a cloned station: which of the two was known, nobody can tell
-		}
-		seen[e.Ref()] = true
-	}
-	for _, e := range events {
-		if e.Station == a.station.Name() && !a.namesAll(e, events) {
-			a.faultOf(CheckLinks, e.Ref(), e.Type(), "the events of its case that it names are not those that were there")
-		}
-	}
-}
-
-func (a *auditing) namesAll(e custody.Event, events []custody.Event) bool {
-	heads := make(map[custody.Ref]bool)
-	for _, x := range events {
-		if knew(e, x.Ref()) {
-			heads[x.Ref()] = true
-		}
-	}
-	for _, x := range events {
-		if !knew(e, x.Ref()) {
-			continue
-		}
-		for _, r := range x.CaseHeads {
-			if !a.at(r).sane {
-				return true // what that one had named is not known
-			}
-			delete(heads, r)
-		}
-	}
-	for _, r := range e.CaseHeads {
-		if !a.at(r).sane {
-			return true
-		}
-	}
-	if len(e.CaseHeads) != len(heads) {
-		return false
-	}
-	for _, r := range e.CaseHeads {
-		if !heads[r] {
-			return false
-		}
-	}
-	return true
-}
-
 // isContentError tells damage that the check of the events has reported from a
 // failure to read.
 func isContentError(err error) bool {

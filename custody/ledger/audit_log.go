@@ -369,34 +369,31 @@ const treeChunk = 512
 // compareTree compares the stored hashes, many at a time, and one by one where
 // that shows a difference.
 func (a *auditing) compareTree(ctx context.Context, log *auditedLog) error {
-	const digits = "0123456789ABCDEF" // as SQLite's hex writes them
 	hashes := log.tree.hashes
-	good := make([]bool, (len(hashes)+treeChunk-1)/treeChunk)
-	buf := make([]byte, 0, treeChunk*2*tlog.HashSize)
-	stray := false
-	err := each(ctx, a.conn, func(scan func(...any) error) error {
-		var k int64
-		var got sql.RawBytes
-		if err := scan(&k, &got); err != nil {
-			return sqlError(err)
-		}
-		if k < 0 || k >= int64(len(good)) {
-			stray = true
-			return nil
-		}
-		buf = buf[:0]
-		for _, h := range hashes[k*treeChunk : min((k+1)*treeChunk, int64(len(hashes)))] {
-			for _, b := range h {
-				buf = append(buf, digits[b>>4], digits[b&15])
-			}
-		}
-		good[k] = bytes.Equal(buf, got)
-		return nil
-	}, `SELECT i / 512, group_concat(hex(hash), '' ORDER BY i) FROM tree WHERE station = ? GROUP BY i / 512`, log.name)
-	if err != nil {
-		return err
+	buf := make([]byte, 0, treeChunk*tlog.HashSize)
+	var stray bool
+	if err := a.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM tree WHERE station = ?1 AND i < 0)
+		OR EXISTS (SELECT 1 FROM tree WHERE station = ?1 AND i >= ?2)`, log.name, len(hashes)).Scan(&stray); err != nil {
+		return sqlError(err)
 	}
-	if stray || slices.Contains(good, false) {
+	for i := 0; i < len(hashes) && !stray; i += treeChunk {
+		chunk := hashes[i:min(i+treeChunk, len(hashes))]
+		buf = buf[:0]
+		for _, h := range chunk {
+			buf = append(buf, h[:]...)
+		}
+		if err := each(ctx, a.conn, func(scan func(...any) error) error {
+			var n int
+			var got sql.RawBytes
+			err := scan(&n, &got)
+			stray = n != len(chunk) || !bytes.Equal(buf, got)
+			return sqlError(err)
+		}, `SELECT count(*), CAST(group_concat(hash, '') AS BLOB) FROM (SELECT hash FROM tree WHERE station = ? AND i >= ? AND i < ? ORDER BY i)`,
+			log.name, i, i+len(chunk)); err != nil {
+			return err
+		}
+	}
+	if stray {
 		return a.compareHashes(ctx, log)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"salvor/custody"
 )
@@ -137,6 +138,7 @@ func (a *auditing) compareLog(ctx context.Context, log *auditedLog) (bool, error
 	}
 	log.digest = newDigest()
 	log.events = make([]audited, 0, r.size)
+	log.tree.hashes = make([]tlog.Hash, 0, 2*r.size)
 	same := true
 	var n int64
 	var prev custody.Hash
@@ -189,9 +191,21 @@ func (a *auditing) compareLog(ctx context.Context, log *auditedLog) (bool, error
 	return true, nil
 }
 
-// remember leaves the records of an audit without faults. Failing to costs the
-// next audit its time and nothing else, so it is no error.
+// fewNews is how many events and cases an audit leaves to the next one to check again:
+// that is sooner done than to write the records, which waits for the disk.
+const fewNews = 32
+
+// remember leaves the records of an audit without faults, when they say enough that is
+// new. Failing to costs the next audit its time and nothing else, so it is no error.
 func (a *auditing) remember(ctx context.Context) {
+	news, covered := int64(len(a.cases)), int64(0)
+	for _, log := range a.order {
+		news += int64(len(log.events)) - log.covered
+		covered += log.covered
+	}
+	if news == 0 || news < min(fewNews, covered/256) {
+		return
+	}
 	_ = a.ledger.write(ctx, func(tx queryer) error {
 		for _, log := range a.order {
 			r := record{key: log.key, size: int64(len(log.events)), digest: custody.Hash(log.digest.Sum(nil))}

@@ -100,7 +100,7 @@ func (l *Ledger) backup(ctx context.Context, recipients []string, dir string) (_
 
 // checkCopy asks SQLite whether a copy is whole, and counts its events.
 func checkCopy(ctx context.Context, path string) (events int64, err error) {
-	c, err := newConnector(path)
+	c, err := newConnector(path, busyMilliseconds)
 	if err != nil {
 		return 0, err
 	}

@@ -50,13 +50,14 @@ PRAGMA mmap_size = 0;
 // registered under a global name.
 type connector struct{ dsn string }
 
-func newConnector(path string) (connector, error) {
+// newConnector opens the file at path; connections wait so long for others to finish.
+func newConnector(path string, milliseconds int) (connector, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return connector{}, err
 	}
 	u := url.URL{Scheme: "file", Path: abs}
-	return connector{fmt.Sprintf("%s?mode=rw&_txlock=immediate&_busy_timeout=%d&_stmt_cache_size=%d", u.String(), busyMilliseconds, cachedStatements)}, nil
+	return connector{fmt.Sprintf("%s?mode=rw&_txlock=immediate&_busy_timeout=%d&_stmt_cache_size=%d", u.String(), milliseconds, cachedStatements)}, nil
 }
 
 // plainConnector opens a copy only to read it, without the pragmas of a ledger,

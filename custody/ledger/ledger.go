@@ -39,6 +39,7 @@ const quickCheckLimit = 32 << 20
 type Ledger struct {
 	db      *sql.DB
 	path    string
+	file    os.FileInfo // of the file that was opened
 	station Station
 	now     func() time.Time
 	rand    io.Reader
@@ -61,6 +62,20 @@ func (l *Ledger) In(zone *time.Location) *Ledger {
 	with := *l
 	with.zone = zone
 	return &with
+}
+
+// Again opens the same ledger a second time, for what goes on while this one is used: an
+// audit, while its paper is filled. Whoever calls [Open] a second time in one process
+// takes this one's locks away, since a process loses its locks on a file as soon as it
+// closes any descriptor of it. The caller closes both.
+func (l *Ledger) Again() (*Ledger, error) {
+	second, err := connect(l.path, l.station, l.now)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger again: %w", err)
+	}
+	again := *l
+	again.db = second.db
+	return &again, nil
 }
 
 // Create makes the ledger of a new station and opens it. It holds no event yet.
@@ -156,6 +171,7 @@ func open(ctx context.Context, path string, st Station, now func() time.Time) (*
 	if err != nil {
 		return nil, err
 	}
+	l.file = info
 	if err := l.recognise(ctx, info.Size()); err != nil {
 		return nil, errors.Join(err, l.db.Close())
 	}
@@ -172,7 +188,7 @@ func connect(path string, st Station, now func() time.Time) (*Ledger, error) {
 	if st.signer == nil {
 		return nil, ErrStationKey
 	}
-	c, err := newConnector(path)
+	c, err := newConnector(path, busyMilliseconds)
 	if err != nil {
 		return nil, err
 	}
