@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/note"
 
 	"salvor/custody"
@@ -268,6 +269,29 @@ func TestAuditFindsMissingAndChangedTables(t *testing.T) {
 		if !errors.Is(err, ErrAudit) || !slices.ContainsFunc(result.Faults, func(f Fault) bool { return f.What == test.want }) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Where no second connection can begin, as beside a writer that waits for the first one
+// to end, one connection reads all.
+func TestAuditFindsTheSameOnOneConnection(t *testing.T) {
+	s := busyShopfloor(t)
+	s.mustAudit(t)
+	withoutRails(t, s.raw(t),
+		`UPDATE private SET body = (SELECT body FROM private WHERE event = 9) WHERE event = 7`,
+		`INSERT INTO unopened VALUES (4711)`)
+	two, err := s.Audit(t.Context())
+	if !errors.Is(err, ErrAudit) || len(two.Faults) < 2 {
+		t.Fatalf("%v %v", err, two.Faults)
+	}
+	alone := *s.Ledger
+	alone.file = nil // it cannot tell that the file is still the same one
+	if _, _, err := alone.besides(t.Context()); err == nil {
+		t.Fatal("a second connection was opened")
+	}
+	one, err := alone.Audit(t.Context())
+	if diff := cmp.Diff(two.Faults, one.Faults); diff != "" || !errors.Is(err, ErrAudit) {
+		t.Errorf("%v %s", err, diff)
 	}
 }
 
