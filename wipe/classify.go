@@ -184,14 +184,17 @@ func classifyMedia(e Evidence, c *Class) MediaClass {
 	default:
 		v.atMost(MediaFailed, BecauseUnfinished)
 	}
-	switch {
-	case e.TakenVerified && (len(e.Files) == 0 || e.Missing != 0 || e.Lost != 0):
+	nothing, missing := len(e.Files) == 0, e.Missing != 0 || e.Lost != 0
+	if e.TakenVerified && (nothing || missing) {
 		// What is not here was overwritten and read back by a job that could not end,
 		// as its signed record says. That ends the image; it is no proof of ours.
 		v.atMost(MediaNotAssured, BecauseRemoved)
-	case len(e.Files) == 0:
+		nothing, missing = false, false
+	}
+	if nothing {
 		v.atMost(MediaFailed, BecauseNothing)
-	case e.Missing != 0 || e.Lost != 0:
+	}
+	if missing {
 		v.atMost(MediaFailed, BecauseMissing)
 	}
 	for _, f := range e.Files {
