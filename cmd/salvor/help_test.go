@@ -39,6 +39,5 @@ func TestEveryHelpBeginsWithAnExampleAndFitsEightyColumns(t *testing.T) {
 			walk(c)
 		}
 	}
-	streams := ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}, Now: time.Now}
-	walk(newRoot(&program{term: ui.New(streams), now: time.Now}))
+	walk(newRoot(newProgram(ui.Streams{Now: time.Now})))
 }

@@ -74,7 +74,7 @@ func placeholder(word string) bool {
 }
 
 func TestEveryCommandThatIsNamedExists(t *testing.T) {
-	root := newRoot(&program{now: time.Now})
+	root := newRoot(newProgram(ui.Streams{Now: time.Now}))
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestEveryStepsCommandIsTaken(t *testing.T) {
 	for _, code := range stepCodes(t) {
 		for _, line := range strings.Split(stepTexts(code).command, "; ") {
 			words := strings.Fields(fill.Replace(line))
-			root := newRoot(&program{now: time.Now})
+			root := newRoot(newProgram(ui.Streams{Now: time.Now}))
 			cmd, rest, err := root.Find(words[1:])
 			if err != nil || cmd == root {
 				t.Errorf("%s: %s: no such command", code, line)
