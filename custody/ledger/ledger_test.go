@@ -327,16 +327,28 @@ func TestOperatorIsFoundByLogin(t *testing.T) {
 	}
 }
 
-func TestNewestIsTheNewestEventWhateverTheClockSays(t *testing.T) {
+func TestNewestIsTheNewestEventSinceTheClockWasLookedAt(t *testing.T) {
 	s := newShopfloor(t)
-	s.clock.add(time.Hour)
-	s.append(t, Entry{Pub: custody.Heartbeat{}})
-	s.clock.add(-2 * time.Hour)
-	s.append(t, Entry{Pub: custody.Heartbeat{}})
-	newest, err := s.Newest(t.Context())
-	if err != nil || !newest.Equal(testStart.Add(time.Hour)) {
-		t.Errorf("newest %v, %v", newest, err)
+	newest := func(want time.Duration) {
+		t.Helper()
+		at, err := s.Newest(t.Context())
+		if err != nil || !at.Equal(testStart.Add(want)) {
+			t.Errorf("newest %v, %v, want %v", at, err, testStart.Add(want))
+		}
 	}
+	beat := func() { s.append(t, Entry{Pub: custody.Heartbeat{}}) }
+	s.clock.add(10 * time.Hour)
+	beat() // setting up
+	s.clock.add(-2 * time.Hour)
+	s.append(t, Entry{Pub: custody.PolicySet{Name: custody.PolicyFourEyes, Value: "true", From: "2099-01-10"}})
+	newest(10 * time.Hour)
+	beat() // somebody has looked
+	newest(8 * time.Hour)
+	s.clock.add(time.Hour)
+	s.append(t, Entry{Pub: custody.PolicySet{Name: custody.PolicyFourEyes, Value: "false", From: "2099-01-10"}})
+	s.clock.add(-2 * time.Hour)
+	s.append(t, Entry{Pub: custody.PolicySet{Name: custody.PolicyFourEyes, Value: "true", From: "2099-01-10"}})
+	newest(9 * time.Hour)
 	s.mustAudit(t)
 }
 

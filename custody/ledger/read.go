@@ -185,9 +185,19 @@ func (l *Ledger) Note(ctx context.Context, ref custody.Ref) ([]byte, error) {
 // Newest returns the time of the newest event, by the clocks of the stations
 // that wrote them; zero when there is none. A clock that is behind it is wrong,
 // and nothing may be destroyed by it.
+//
+// What arrived before the last heartbeat of this station counts no more: that
+// heartbeat was recorded when the clock was not behind, or when a person had looked
+// and said that it is right. Without that one event from a clock far ahead would ask
+// for a person at every purge until its time has come. The first heartbeat is that of
+// setting up, when nobody compared.
 func (l *Ledger) Newest(ctx context.Context) (time.Time, error) {
 	var ts sql.NullInt64
-	if err := l.db.QueryRowContext(ctx, `SELECT max(ts) FROM events`).Scan(&ts); err != nil {
+	err := l.db.QueryRowContext(ctx, `SELECT max(ts) FROM events WHERE n >= (
+		SELECT coalesce(max(n), 0) FROM events
+		WHERE type = 'heartbeat' AND station = ?1 AND seq > (SELECT min(seq) FROM events WHERE type = 'heartbeat' AND station = ?1))`,
+		l.station.Name()).Scan(&ts)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("newest event: %w", sqlError(err))
 	}
 	if !ts.Valid {
