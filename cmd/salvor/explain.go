@@ -110,6 +110,8 @@ func verdicts() []verdict {
 		{unix.EDQUOT, ui.Absent, "free space and repeat the command"},
 		{unix.ENODEV, ui.Absent, "plug it in again and repeat the command"},
 		{unix.ESTALE, ui.Absent, "mount the share again and repeat the command"},
+		{unix.ENOTCONN, ui.Absent, "mount the share again and repeat the command"},
+		{unix.EHOSTDOWN, ui.Absent, "mount the share again and repeat the command"},
 		{unix.EIO, ui.Absent, "the disk or share fails: look at its cable and power, then try again"},
 		{unix.EROFS, ui.Refused, "make it writable"},
 		{fs.ErrNotExist, ui.NotFound, "look at the name"},

@@ -57,6 +57,7 @@ type restoreOptions struct {
 	handover              bool
 	salvage               bool
 	force                 bool
+	original              bool
 }
 
 func newRestore(p *program) *cobra.Command {
@@ -72,7 +73,8 @@ An image that was damaged in the vault is refused; --salvage gives back every re
 of it that still verifies, and counts the rest as not read.
 
 A disk is overwritten only when its serial number is typed on the terminal, or
-given with --confirm-serial. Every opening of an image is recorded with its reason.
+given with --confirm-serial; one that a customer has handed in only with
+--over-original as well. Every opening of an image is recorded with its reason.
 
 What is written is not encrypted. To a medium that can be carried away (USB, memory
 card, or nobody can tell) it goes only as the hand-over to the customer, --handover,
@@ -92,6 +94,7 @@ return", "erased" or "destroyed" ends it.`,
 	f.BoolVar(&o.salvage, "salvage", false, "from an image that is damaged: everything that still verifies")
 	f.BoolVar(&o.force, "force", false, "replace a file that exists")
 	f.StringVar(&o.serial, "confirm-serial", "", "serial number of the disk to overwrite")
+	f.BoolVar(&o.original, "over-original", false, "the disk is one that a customer has handed in, and may be overwritten")
 	passphraseFlags(cmd, &o.passphrase)
 	return cmd
 }
@@ -299,7 +302,7 @@ func (s *station) openTarget(ctx context.Context, path string, size int64, o res
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.Mode()&os.ModeDevice != 0 && info.Mode()&os.ModeCharDevice == 0:
-		return s.openDisk(ctx, path, size, o.serial)
+		return s.openDisk(ctx, path, size, o)
 	case err == nil && !info.Mode().IsRegular():
 		return nil, usage("restore", "the target is neither a file nor a disk", "name a new file, or a disk such as /dev/sdc")
 	case err == nil && !o.force:
@@ -317,7 +320,7 @@ func (s *station) openTarget(ctx context.Context, path string, size int64, o res
 	return t, nil
 }
 
-func (s *station) openDisk(ctx context.Context, path string, size int64, serial string) (*target, error) {
+func (s *station) openDisk(ctx context.Context, path string, size int64, o restoreOptions) (*target, error) {
 	ident, err := blockdev.CheckTarget(path)
 	if err != nil {
 		return nil, fmt.Errorf("target: %w", err)
@@ -325,19 +328,22 @@ func (s *station) openDisk(ctx context.Context, path string, size int64, serial 
 	if ident.Bytes < size {
 		return nil, refuse("target "+path, fmt.Sprintf("it is smaller than the image: %d of %d bytes", ident.Bytes, size), "use a disk of at least "+ui.Size(size))
 	}
+	if err := s.notOriginal(ctx, path, ident.Serial, o.original); err != nil {
+		return nil, err
+	}
 	want := ident.Serial
 	what := "serial number"
 	if want == "" { // a disk without one is named by its kernel name
 		want, what = ident.Name, "kernel name (it has no serial number)"
 	}
-	if serial == "" {
+	if o.serial == "" {
 		if err := s.term.ConfirmExact(ctx, ui.Question{
-			Text: fmt.Sprintf("everything on %s (%s, %s) will be overwritten; type its %s", path, ident.Model, ui.Size(ident.Bytes), what),
+			Text: fmt.Sprintf("everything on %s (%s) will be overwritten; type its %s", path, joined(", ", ident.Model, ui.Size(ident.Bytes)), what),
 			Flag: "--confirm-serial",
 		}, want); err != nil {
 			return nil, err
 		}
-	} else if serial != want {
+	} else if o.serial != want {
 		return nil, refuse("target "+path, "its "+what+" is not the one that was given", "look at the disk; salvor never overwrites another one")
 	}
 	t, opened, err := blockdev.OpenTarget(path)

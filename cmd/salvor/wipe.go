@@ -192,9 +192,17 @@ func (w *wiping) places(ctx context.Context) error {
 	return nil
 }
 
-// free refuses a disk of a case that is held: the case that was named, and every case
-// with an item of the same serial number.
+// free refuses a disk that a customer has handed in, unless his case was named, and a
+// disk of a case that is held: the case that was named, and every case with an item of
+// the same serial number.
 func (w *wiping) free(ctx context.Context, id device.Identity) error {
+	item, no, found, err := w.customersDisk(ctx, id.Serial)
+	if err != nil {
+		return err
+	}
+	if found && no != w.c {
+		return refuse("disk "+w.path, fmt.Sprintf("it is item %s of case %s, and still in the shop", item.Item, no), fmt.Sprintf("with the customer's leave: --case %s/%s", no, item.Item))
+	}
 	cases, err := w.ledger.Cases(ctx, ledger.Filter{All: true})
 	if err != nil {
 		return err
