@@ -58,6 +58,6 @@ killed "$salvor" purge --json
 patient "$salvor" purge -q || [ $? = 3 ]
 "$salvor" report attest "$case_no" --format json | tr ',' '\n' | grep -E '"(key|media|virtual|file_system|equal|total)"' | tr '\n' ' '
 echo
-left=$(find "$vault" -type f ! -name salvor-vault.json)
+left=$(find "$vault" -type f ! -name salvor-vault.json ! -path "$vault/.salvor/*")
 [ -z "$left" ] || { echo "left in the vault: $left" >&2; exit 1; }
 "$salvor" audit

@@ -328,18 +328,39 @@ func snapshots(d *dir, m sysblock.Mount, above []string) []string {
 			found = append(found, name)
 		}
 	}
-	if m.FS == "cifs" || m.FS == "smb3" {
+	if (m.FS == "cifs" || m.FS == "smb3") && serverCounts(d) {
+		found = append(found, "smb")
+	}
+	return found
+}
+
+// serverCounts asks an SMB server how many snapshots it keeps of what lies in a
+// directory. The kernel takes the question on a file that the server holds open, which
+// a directory is not.
+func serverCounts(d *dir) bool {
+	names, err := d.names()
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		f, id, err := d.open(name, unix.O_RDONLY)
+		if err != nil {
+			continue
+		}
+		if !id.regular() {
+			f.Close()
+			continue
+		}
 		// CIFS_ENUMERATE_SNAPSHOTS fills in how many there are; with room for none
 		// the server only counts.
 		var answer [3]uint32
 		answer[2] = uint32(unsafe.Sizeof(answer))
 		const cifsEnumerateSnapshots = 0x800CCF06
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, d.f.Fd(), cifsEnumerateSnapshots, uintptr(unsafe.Pointer(&answer)))
-		if errno == 0 && answer[0] > 0 {
-			found = append(found, "smb")
-		}
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), cifsEnumerateSnapshots, uintptr(unsafe.Pointer(&answer)))
+		f.Close()
+		return errno == 0 && answer[0] > 0
 	}
-	return found
+	return false
 }
 
 // attributes of a file that the block map does not show.
