@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -197,7 +198,7 @@ func (r *purgeRun) proved(ctx context.Context, e erasing, keystore, job string, 
 			file := path.Join(vault.ImageRef{Case: string(e.c.No), Name: e.image.Name}.KeyDir(), p.Name)
 			copies = append(copies, custody.KeyDestroyed{File: file, SHA256: custody.Hash(p.SHA256), Proved: p.Proved})
 		}
-		slices.SortFunc(copies, func(a, b custody.KeyDestroyed) int { return compareFiles(a.File, b.File) })
+		slices.SortFunc(copies, func(a, b custody.KeyDestroyed) int { return strings.Compare(a.File, b.File) })
 		for part := range slices.Chunk(copies, custody.MaxDestroyedKeys) {
 			add(custody.EraseProved{Step: custody.StepKeyDone, Keystore: keystore, Copies: part})
 		}
@@ -213,16 +214,6 @@ func (r *purgeRun) proved(ctx context.Context, e erasing, keystore, job string, 
 	}
 	r.publish(ctx)
 	return nil
-}
-
-func compareFiles(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // publish tells the vaults what is recorded, as far as they are there. What one does
