@@ -104,6 +104,8 @@ const (
 const (
 	BeyondFlash     = "spare blocks of flash"
 	BeyondSnapshots = "snapshots that the storage does not report"
+	// BeyondUnanswered: the storage was asked, as an SMB server can be.
+	BeyondUnanswered = "whether there are snapshots: the storage was asked and did not say"
 	BeyondServer    = "what lies behind the file system"
 	// BeyondEarlier: copies that the file system made on its own before the erase,
 	// in a journal or when it moved a file. Only a look at the whole device that
@@ -129,6 +131,9 @@ func Classify(e Evidence) Class {
 		}
 		if p.Kind != InPlace {
 			c.leaveOut(BeyondServer)
+		}
+		if p.Unanswered {
+			c.leaveOut(BeyondUnanswered)
 		}
 	}
 	c.leaveOut(BeyondSnapshots)

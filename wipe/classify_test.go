@@ -329,6 +329,7 @@ func TestClassifySaysWhatItDoesNotCover(t *testing.T) {
 		{"flash", Evidence{Vault: Place{Kind: InPlace, Rotating: No}, Keystore: disk}, false, []string{BeyondFlash, BeyondSnapshots, BeyondEarlier}},
 		{"keys on a virtual disk", Evidence{Vault: disk, Keystore: Place{Kind: InPlace, Virtual: []string{"dm", "loop"}}}, true, []string{"dm", "loop", BeyondFlash, BeyondSnapshots, BeyondEarlier}},
 		{"share", Evidence{Vault: Place{Kind: Somewhere}, Keystore: disk}, false, []string{BeyondFlash, BeyondServer, BeyondSnapshots, BeyondEarlier}},
+		{"share that does not say", Evidence{Vault: Place{Kind: Somewhere, Unanswered: true}, Keystore: disk}, false, []string{BeyondFlash, BeyondServer, BeyondUnanswered, BeyondSnapshots, BeyondEarlier}},
 		{"looked through", Evidence{Vault: disk, Keystore: disk, Residue: ResidueFacts{Done: true}}, false, []string{BeyondSnapshots}},
 		{"looked through in part", Evidence{Vault: disk, Keystore: disk, Residue: ResidueFacts{Done: true, Unread: 512}}, false, []string{BeyondSnapshots, BeyondEarlier}},
 	} {

@@ -209,6 +209,9 @@ type Place struct {
 	// Snapshots are signs of snapshots or recycle bins, such as ".zfs/snapshot".
 	// None seen is not none there.
 	Snapshots []string `json:"snapshots,omitempty"`
+	// Unanswered: whether there are any was asked, and something that was asked said
+	// neither yes nor no.
+	Unanswered bool `json:"unanswered,omitempty"`
 }
 
 // Kind is how far salvor knows a type of file system.

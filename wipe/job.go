@@ -70,6 +70,8 @@ type Job struct {
 	Residue ResidueFacts `json:"residue,omitzero"`
 
 	DirsRemoved []string `json:"dirs_removed,omitempty"` // of: image, case, keys, keys of the case
+
+	intact bool // when it was planned, every file that carries the image's mark showed it
 }
 
 // RootID tells a vault or keystore from another that is mounted in its place.
@@ -138,12 +140,13 @@ type Span struct {
 // since.
 func (j *Job) Untouched() bool { return j.Stage == Planned && !j.KeysBegun }
 
-// Whole reports whether the job, when it was planned, found every key file that the
-// ledger had recorded in its keystore, as it was recorded. Keys go first, so nothing of
-// the image was destroyed then.
+// Whole reports whether the job, which this process has planned, found every key file
+// that the ledger had recorded in its keystore, as it was recorded. Keys go first, so
+// nothing of the image was destroyed then. Where no key was recorded the image's own
+// files have to show that.
 func (j *Job) Whole() bool {
 	k := j.KeyFacts
-	return j.keysHere() > 0 && k.Missing == 0 && k.Changed == 0 && k.Again == 0 && len(j.OwnGone) == 0
+	return (j.keysHere() > 0 || j.intact) && k.Missing == 0 && k.Changed == 0 && k.Again == 0 && len(j.OwnGone) == 0
 }
 
 // Journal keeps a job. Save returns only when the job is durable; after an error

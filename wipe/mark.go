@@ -29,6 +29,9 @@ func ours(name string) bool {
 	return name == superblockName || name == sealName || segmentName.MatchString(name)
 }
 
+// marked reports whether a file of that name begins with a mark.
+func marked(name string) bool { return name == superblockName || segmentName.MatchString(name) }
+
 // erasedFile is a name that a removal gives, see erasedName.
 var erasedFile = regexp.MustCompile(`^erased-[0-9]{8,}(-[0-9])?$`)
 

@@ -1,6 +1,7 @@
 package wipe
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -85,7 +86,7 @@ func siteOf(d *dir, above []string) (site, error) {
 			above = append(above[:len(above):len(above)], m.Point)
 		}
 	}
-	s.Snapshots = snapshots(d, s.mount, above)
+	s.Snapshots, s.Unanswered = snapshots(d, s.mount, above)
 	return s, nil
 }
 
@@ -315,32 +316,62 @@ var snapshotNames = []string{
 
 // snapshots looks for signs of snapshots: in the directory itself and in those given
 // above it, mount points included. It looks by name, since several servers leave the
-// directory out of listings.
-func snapshots(d *dir, m sysblock.Mount, above []string) []string {
-	var found []string
+// directory out of listings. unanswered: one of the places said neither yes nor no.
+func snapshots(d *dir, m sysblock.Mount, above []string) (found []string, unanswered bool) {
 	for _, name := range snapshotNames {
 		var st unix.Stat_t
-		seen := unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+		seen := there(unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW))
 		for _, p := range above {
-			seen = seen || unix.Lstat(filepath.Join(p, name), &st) == nil
+			seen = worse(seen, there(unix.Lstat(filepath.Join(p, name), &st)))
 		}
-		if seen {
+		switch seen {
+		case Yes:
 			found = append(found, name)
+		case NotKnown:
+			unanswered = true
 		}
 	}
-	if (m.FS == "cifs" || m.FS == "smb3") && serverCounts(d) {
-		found = append(found, "smb")
+	if m.FS == "cifs" || m.FS == "smb3" {
+		switch serverCounts(d) {
+		case Yes:
+			found = append(found, "smb")
+		case NotKnown:
+			unanswered = true
+		}
 	}
-	return found
+	return found, unanswered
 }
 
-// serverCounts asks an SMB server how many snapshots it keeps of what lies in a
-// directory. The kernel takes the question on a file that the server holds open, which
-// a directory is not.
-func serverCounts(d *dir) bool {
+// there reads whether a file is there from what stat(2) answered.
+func there(err error) Answer {
+	switch {
+	case err == nil:
+		return Yes
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return No
+	}
+	return NotKnown
+}
+
+// worse is yes when one of two answers is, and no when both are.
+func worse(a, b Answer) Answer {
+	switch {
+	case a == Yes || b == Yes:
+		return Yes
+	case a == No && b == No:
+		return No
+	}
+	return NotKnown
+}
+
+// serverCounts asks an SMB server whether it keeps snapshots of what lies in a directory.
+// The kernel takes the question on a file that the server holds open, which a directory
+// is not. A server without that function, such as Samba without shadow copies, has not
+// answered: what its own file system keeps it does not know.
+func serverCounts(d *dir) Answer {
 	names, err := d.names()
 	if err != nil {
-		return false
+		return NotKnown
 	}
 	for _, name := range names {
 		f, id, err := d.open(name, unix.O_RDONLY)
@@ -351,16 +382,46 @@ func serverCounts(d *dir) bool {
 			f.Close()
 			continue
 		}
-		// CIFS_ENUMERATE_SNAPSHOTS fills in how many there are; with room for none
-		// the server only counts.
-		var answer [3]uint32
-		answer[2] = uint32(unsafe.Sizeof(answer))
+		ask := askSnapshots()
 		const cifsEnumerateSnapshots = 0x800CCF06
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), cifsEnumerateSnapshots, uintptr(unsafe.Pointer(&answer)))
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), cifsEnumerateSnapshots, uintptr(unsafe.Pointer(&ask)))
 		f.Close()
-		return errno == 0 && answer[0] > 0
+		if errno != 0 {
+			return NotKnown
+		}
+		return ask.answer()
 	}
-	return false
+	return NotKnown // nothing to ask by
+}
+
+// snapshotArray is the kernel's struct smb_snapshot_array: the question, and the answer
+// in its place.
+type snapshotArray struct {
+	there    uint32
+	returned uint32
+	bytes    uint32 // of the names that follow: here for none of them
+}
+
+// untouched is in the field that the kernel only writes: a server that sent nothing
+// leaves it.
+const untouched = ^uint32(0)
+
+// askSnapshots is the question how many there are. That is asked by room for none: some
+// servers answer a first question only when it is of the least size (MS-SMB2, 3.3.5.15.1).
+func askSnapshots() snapshotArray {
+	return snapshotArray{returned: untouched, bytes: uint32(unsafe.Sizeof(snapshotArray{}))}
+}
+
+// answer reads the answer; the worse reading of one that contradicts itself.
+func (a snapshotArray) answer() Answer {
+	const token = 2 * (len("@GMT-2006.01.02-15.04.05") + 1) // bytes of a name, in UTF-16
+	switch {
+	case a.returned == untouched:
+		return NotKnown
+	case a.there > 0, a.returned > 0, a.bytes >= uint32(token):
+		return Yes
+	}
+	return No
 }
 
 // attributes of a file that the block map does not show.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestOnlyMeasuredFileSystemsAreInPlace(t *testing.T) {
@@ -143,4 +145,45 @@ func TestLayersBelowAMapperDevice(t *testing.T) {
 			t.Errorf("%q: the snapshot was not seen", virtual)
 		}
 	})
+}
+
+func TestWhatAServerSaysOfItsSnapshots(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		after func(*snapshotArray)
+		want  Answer
+	}{
+		{"nothing sent", func(*snapshotArray) {}, NotKnown},
+		{"none", func(a *snapshotArray) { *a = snapshotArray{} }, No},
+		{"none, and the end of the list of names", func(a *snapshotArray) { *a = snapshotArray{bytes: 2} }, No},
+		{"two, with room for none", func(a *snapshotArray) { *a = snapshotArray{there: 2, bytes: 102} }, Yes},
+		{"one, without the size of its name", func(a *snapshotArray) { *a = snapshotArray{there: 1} }, Yes},
+		{"none, and the name of one", func(a *snapshotArray) { *a = snapshotArray{bytes: 50} }, Yes},
+		{"none, and one returned", func(a *snapshotArray) { *a = snapshotArray{returned: 1} }, Yes},
+	} {
+		ask := askSnapshots()
+		if ask.there != 0 || ask.bytes != 12 {
+			t.Fatalf("the question is %+v", ask)
+		}
+		c.after(&ask)
+		if got := ask.answer(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAPlaceThatDoesNotAnswerIsNotEmpty(t *testing.T) {
+	for err, want := range map[error]Answer{
+		nil: Yes, unix.ENOENT: No, unix.ENOTDIR: No,
+		unix.EIO: NotKnown, unix.EACCES: NotKnown, unix.ESTALE: NotKnown, unix.EHOSTDOWN: NotKnown, unix.ETIMEDOUT: NotKnown,
+	} {
+		if got := there(err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+	for _, c := range [][3]Answer{{No, No, No}, {No, NotKnown, NotKnown}, {NotKnown, No, NotKnown}, {Yes, NotKnown, Yes}, {No, Yes, Yes}, {NotKnown, NotKnown, NotKnown}} {
+		if got := worse(c[0], c[1]); got != c[2] {
+			t.Errorf("%q and %q: %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
 }

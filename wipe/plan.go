@@ -108,10 +108,16 @@ func Plan(ctx context.Context, t Target, rand io.Reader) (*Job, error) {
 		return nil, err
 	}
 
-	if !seen.identified && matched == 0 && !t.Taken {
-		if err := j.unmarked(t); err != nil {
-			return nil, err
-		}
+	j.intact = seen.identified && seen.unmarked == 0
+	switch {
+	case seen.identified || matched > 0:
+	case !t.Taken:
+		err = j.unmarked(t)
+	default:
+		err = j.noStrangeKey(t)
+	}
+	if err != nil {
+		return nil, err
 	}
 	j.NoImage = len(j.Files) == 0
 	if j.Vault.ReadOnly || len(j.Keys) > 0 && j.Keystore.ReadOnly {
@@ -139,6 +145,18 @@ func (j *Job) unmarked(t Target) error {
 	}
 	j.Files = nil
 	j.Missing, j.Lost = t.Segments+1, t.Stored
+	return nil
+}
+
+// noStrangeKey refuses a key file that the record does not know where nothing else says
+// that it is this image's: what another job has overwritten vouches for nothing.
+func (j *Job) noStrangeKey(t Target) error {
+	for _, f := range j.Keys {
+		recorded := slices.ContainsFunc(t.ExpectedKeys, func(k KeyCopy) bool { return k.File == f.Name && t.here(k) })
+		if !f.blank && !recorded {
+			return &FileError{f.Name, fmt.Errorf("a key that was not recorded, and nothing shows whose it is: %w", ErrForeign)}
+		}
+	}
 	return nil
 }
 
@@ -207,6 +225,7 @@ func aboveOf(root *os.Root, name string) []string {
 // sighting is what the marks of an image's files say together.
 type sighting struct {
 	identified bool
+	unmarked   int               // superblocks and segments that do not say whose they are
 	sessions   map[[16]byte]mark // the earliest segment of each
 }
 
@@ -236,6 +255,9 @@ func (j *Job) planFiles(ctx context.Context, t Target, d *dir, s *site, names []
 					seen.sessions[m.session] = *m
 				}
 			}
+		}
+		if m == nil && marked(name) {
+			seen.unmarked++
 		}
 		if t.Taken && m == nil && name != superblockName && name != sealName {
 			f.Map.Undated = t.undated(f.Birth)

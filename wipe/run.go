@@ -286,6 +286,7 @@ func (r *run) revisit(d *dir, root *os.Root, name string, planned *Place) (site,
 			s.Snapshots = append(s.Snapshots, old)
 		}
 	}
+	s.Unanswered = s.Unanswered || planned.Unanswered
 	for _, old := range planned.Virtual {
 		if !slices.Contains(s.Virtual, old) {
 			s.Virtual = append(s.Virtual, old)

@@ -155,6 +155,13 @@ func TestATakenImageIsStillGuarded(t *testing.T) {
 		"another key in its place": {func(im *image, _ *Target) {
 			overwriteFile(t, im.path(testKeyDir+"/0001.age"), []byte("age-encryption.org/v1\n-> X25519 other\n"))
 		}, ErrForeign, false},
+		"a key that no record knows, beside an image that says whose it is": {func(im *image, _ *Target) {
+			im.write(t, testKeyDir+"/0007.age", []byte("age-encryption.org/v1\n-> X25519 other\n"))
+		}, nil, false},
+		"a key that no record knows, and nothing that says whose it is": {func(im *image, _ *Target) {
+			stream(im, testKeyDir+"/0001.age", testDir+"/000000.seg", testDir+"/000001.seg", testDir+"/"+superblockName)
+			im.write(t, testKeyDir+"/0007.age", []byte("age-encryption.org/v1\n-> X25519 other\n"))
+		}, ErrForeign, false},
 		"no image, and nothing verified": {func(im *image, _ *Target) { check(t, os.RemoveAll(im.path(testDir))) }, ErrMissing, false},
 		"no image, verified": {func(im *image, x *Target) {
 			check(t, os.RemoveAll(im.path(testDir)))
@@ -180,6 +187,47 @@ func TestATakenImageIsStillGuarded(t *testing.T) {
 			}
 			if im.exists(testDir) || im.exists(testKeyDir) {
 				t.Error("something is left")
+			}
+		})
+	}
+}
+
+// TestWhatNoJobHasTouchedIsWhole: only then may an early erasing whose journal is lost be
+// called off.
+func TestWhatNoJobHasTouchedIsWhole(t *testing.T) {
+	s := shape{segments: []int{8192}, keys: 1}
+	for name, test := range map[string]struct {
+		do   func(im *image, t *Target)
+		want bool
+	}{
+		"all there":   {func(*image, *Target) {}, true},
+		"a key gone":  {func(im *image, _ *Target) { remove(t, im.path(testKeyDir+"/0001.age")) }, false},
+		"a key blank": {func(im *image, _ *Target) { overwriteFile(t, im.path(testKeyDir+"/0001.age"), noise(7, 4600)) }, false},
+		"no key was recorded": {func(im *image, x *Target) {
+			remove(t, im.path(testKeyDir+"/0001.age"))
+			x.ExpectedKeys = nil
+		}, true},
+		"no key was recorded, and one is there": {func(_ *image, x *Target) { x.ExpectedKeys = nil }, true},
+		"no key was recorded, and a segment is overwritten": {func(im *image, x *Target) {
+			overwriteFile(t, im.path(testDir+"/000000.seg"), noise(7, 4096+8192))
+			x.ExpectedKeys = nil
+		}, false},
+		"nothing says whose it is": {func(im *image, x *Target) {
+			remove(t, im.path(testKeyDir+"/0001.age"))
+			remove(t, im.path(testDir+"/000000.seg"))
+			overwriteFile(t, im.path(testDir+"/"+superblockName), noise(7, 8192))
+			x.ExpectedKeys = nil
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			im := s.put(t, t.TempDir())
+			target := im.target
+			target.Taken = true
+			test.do(im, &target)
+			j, err := Plan(t.Context(), target, rand.Reader)
+			check(t, err)
+			if j.Whole() != test.want {
+				t.Errorf("whole: %v, want %v; %+v", j.Whole(), test.want, j.KeyFacts)
 			}
 		})
 	}

@@ -32,8 +32,9 @@ type Target struct {
 	// Taken: a job whose journal is lost, or lies with another station, had begun to
 	// destroy this image. What it has overwritten carries no mark, and is told by the
 	// names in the image's own directory; key files that are gone, or hold no key, are
-	// accepted. What looks like a key and was not recorded, and what carries another
-	// image's mark, is still refused.
+	// accepted. What carries another image's mark, and a key that is not the one that was
+	// recorded, is still refused; so is one that was not recorded at all, unless a mark or
+	// a key beside it is this image's.
 	Taken bool
 	// TakenVerified: that job had recorded that everything was overwritten and read
 	// back, so that it may have removed some or all of it.
