@@ -121,6 +121,11 @@ func (k Keep) Deadline(now, first time.Time, zone *time.Location) (time.Time, er
 // day late is a duty broken.
 func MaxDeadline(first time.Time) time.Time { return addMonths(At(first).Time, 12) }
 
+// MaxReview returns the latest day on which somebody looks again at a hold that is set
+// now: one calendar year later, in now's own zone. A hold keeps data beyond their
+// deadline, and one that nobody has to look at keeps them for ever.
+func MaxReview(now time.Time) Date { return DateOf(addMonths(now, 12), now.Location()) }
+
 // addMonths adds months and stays inside the month it arrives in, where
 // time.AddDate would run over into the next.
 func addMonths(t time.Time, n int) time.Time {

@@ -29,6 +29,7 @@ var (
 	ErrImageExists  = errors.New("the case has that image already")
 	ErrNoHold       = errors.New("the case has no such active hold")
 	ErrHoldExists   = errors.New("the case has that hold already")
+	ErrReviewLate   = errors.New("a hold is looked at again within one year")
 	ErrOpenCopies   = errors.New("a copy is neither returned nor erased")
 	ErrNoJob        = errors.New("no erasing with that job was begun")
 	ErrOperator     = errors.New("the operator is not registered")
@@ -188,6 +189,9 @@ func allowCase(s Shop, c Case, e Event, private map[string]string) error {
 			if h.ID == p.Hold {
 				return ErrHoldExists
 			}
+		}
+		if p.Review > MaxReview(s.local(e.TS.Time)) {
+			return ErrReviewLate
 		}
 	case HoldEnded:
 		for _, h := range c.Holds {

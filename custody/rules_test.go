@@ -96,6 +96,8 @@ func TestRulesOfACase(t *testing.T) {
 		"deadline earlier":            {[]Payload{opened, deadline}, DeadlineShortened{At(at.AddDate(0, 0, 9))}, nil, nil},
 		"deadline of two years":       {[]Payload{opened}, DeadlineSet{At(at.AddDate(2, 0, 0)), keep}, nil, ErrTooLong},
 		"hold twice":                  {[]Payload{opened, HoldAdded{"h1", HoldLegal, "2027-01-01"}}, HoldAdded{"h1", HoldOther, "2027-01-01"}, nil, ErrHoldExists},
+		"hold with no end in sight":   {[]Payload{opened}, HoldAdded{"h1", HoldLegal, "2027-11-22"}, nil, ErrReviewLate},
+		"hold for a year":             {[]Payload{opened}, HoldAdded{"h1", HoldLegal, "2027-11-21"}, nil, nil},
 		"end of no hold":              {[]Payload{opened}, HoldEnded{"h1"}, nil, ErrNoHold},
 		"end of an ended hold":        {[]Payload{opened, HoldAdded{"h1", HoldLegal, "2027-01-01"}, HoldEnded{"h1"}}, HoldEnded{"h1"}, nil, ErrNoHold},
 		"erasing too early":           {[]Payload{opened, begun("image-01")}, EraseStarted{"j1", "image-01", false}, reason, ErrNotDue},

@@ -26,7 +26,7 @@ func TestAfterErasingACaseNoByteOfTheCustomerIsOnTheDevice(t *testing.T) {
 	b.must("image", b.source, "--vault", "loop", "--customer", customer[0], "--phone", customer[1], "--address", customer[2], "--email", customer[3],
 		"--purpose", "crash", "--agreed", "--keep", "20d")
 	b.must("image", b.source, "--vault", "loop", "--customer", "Bert Wouters", "--purpose", "crash", "--agreed", "--keep", "20d")
-	b.must("hold", "add", caseNo(1), "--kind", "legal", "--reason", customer[4], "--review", "2099-01-01")
+	b.must("hold", "add", caseNo(1), "--kind", "legal", "--reason", customer[4], "--review", "6m")
 	out := b.must("show", caseNo(1), "--contact")
 	if !strings.Contains(out, customer[0]) {
 		t.Fatalf("the customer's name is not shown:\n%s", out)

@@ -31,23 +31,49 @@ func newHoldAdd(p *program) *cobra.Command {
 	var kind, reason, review string
 	var clockChecked bool
 	cmd := &cobra.Command{
-		Use:     "add CASE",
-		Short:   "block the erasing of a case",
+		Use:   "add CASE",
+		Short: "block the erasing of a case",
+		Long: `Blocks every way of erasing the case, until the hold is ended. Somebody looks at it
+again within a year, and then ends it, or holds the case anew.`,
 		Example: `  salvor hold add T1-2026-0001 --kind restriction --reason "asked" --review 3m`,
 		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
 			return s.addHold(ctx, args[0], kind, reason, review, clockChecked)
 		}),
 	}
 	f := cmd.Flags()
-	f.StringVar(&kind, "kind", "", "restriction, legal, incident or other")
+	holdWords.add(cmd, &kind, "why it is held")
 	f.StringVar(&reason, "reason", "", "why; recorded")
-	f.StringVar(&review, "review", "", "day on which somebody looks at it again, or 3m, 6w, 30d from now")
+	f.StringVar(&review, "review", "", "day on which somebody looks at it again, or 3m, 6w, 30d from now; within a year")
 	f.BoolVar(&clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
 	return cmd
 }
 
+// holdWords are the kinds of holds.
+var holdWords = choice{"--kind", "kind of hold", []ui.Option{
+	{Value: string(custody.HoldRestriction), Text: "the customer asked to restrict the processing"},
+	{Value: string(custody.HoldLegal), Text: "a legal claim"},
+	{Value: string(custody.HoldIncident), Text: "evidence of an incident"},
+	{Value: string(custody.HoldOther), Text: "another reason"},
+}}
+
+// reviewDay reads the day on which somebody looks at a hold again: within a year.
+func (s *station) reviewDay(text string) (custody.Date, error) {
+	day, err := s.day("hold add", "--review", text, false)
+	if latest := custody.MaxReview(s.now().In(s.term.Zone)); err == nil && day > latest {
+		err = usage("hold add", "--review: a hold is looked at again within one year", "until "+string(latest)+"; who looks at it then may hold it anew")
+	}
+	return day, err
+}
+
 func (s *station) addHold(ctx context.Context, no, kind, reason, review string, clockChecked bool) error {
+	if err := holdWords.check("hold add", kind); err != nil {
+		return err
+	}
 	if err := s.clockPlausible(ctx, "hold", clockChecked); err != nil {
+		return err
+	}
+	day, err := s.reviewDay(review)
+	if err != nil && review != "" {
 		return err
 	}
 	op, err := s.operator(ctx, custody.TypeHoldAdded)
@@ -58,39 +84,24 @@ func (s *station) addHold(ctx context.Context, no, kind, reason, review string, 
 	if err != nil {
 		return err
 	}
-	if kind == "" {
-		if kind, err = s.term.Choice(ctx, ui.Question{Text: "kind of hold", Flag: "--kind"}, []ui.Option{
-			{Value: string(custody.HoldRestriction), Text: "the customer asked to restrict the processing"},
-			{Value: string(custody.HoldLegal), Text: "a legal claim"},
-			{Value: string(custody.HoldIncident), Text: "evidence of an incident"},
-			{Value: string(custody.HoldOther), Text: "another reason"},
-		}); err != nil {
-			return err
-		}
-	}
-	if !custody.HoldKind(kind).Valid() {
-		return usage("hold", "--kind: restriction, legal, incident or other", "")
+	if kind, err = holdWords.settle(ctx, s, "hold add", kind, ""); err != nil {
+		return err
 	}
 	if reason, err = s.text(ctx, reason, "--reason", "reason"); err != nil {
 		return err
 	}
 	if review == "" {
 		if review, err = s.term.Line(ctx, ui.Question{Text: "day on which somebody looks at it again", Flag: "--review", Check: func(a string) error {
-			if _, err := custody.ParseKeep(a); err != nil {
-				return errors.New("a day such as 2027-01-15, or 3m from now")
+			if _, err := s.reviewDay(a); err != nil {
+				return errors.New("a day within a year, such as 2027-01-15, or 3m from now")
 			}
 			return nil
 		}}); err != nil {
 			return err
 		}
-	}
-	when, err := custody.ParseKeep(review)
-	if err != nil {
-		return usage("hold", "--review: not a day such as 2027-01-15, or 3m from now", "")
-	}
-	day := custody.DateOf(when.From(s.now(), s.term.Zone), s.term.Zone)
-	if day < custody.DateOf(s.now(), s.term.Zone) {
-		return usage("hold", "--review: in the past", "give the day on which somebody looks at it again")
+		if day, err = s.reviewDay(review); err != nil {
+			return err
+		}
 	}
 	if c.Erased() {
 		return refuse("hold", "every image of the case is erased already", "salvor show "+no)

@@ -107,7 +107,7 @@ func TestOtherStationsLearnOfAnImageWhileItIsMade(t *testing.T) {
 		code, text := b.run("--state", other, "show", caseNo(1))
 		return code == 0 && strings.Contains(text, "image-01")
 	})
-	b.must("--state", other, "hold", "add", caseNo(1), "--kind", "legal", "--reason", "claim", "--review", "2099-01-01")
+	b.must("--state", other, "hold", "add", caseNo(1), "--kind", "legal", "--reason", "claim", "--review", "6m")
 	if err := os.WriteFile(clock, []byte("5m"), 0o600); err != nil { // past the wait between two exchanges
 		t.Fatal(err)
 	}

@@ -60,6 +60,7 @@ func dutyVerdicts() []verdict {
 
 		{custody.ErrOpenedTwice, ui.Refused, "salvor cases"},
 		{custody.ErrNoDeadline, ui.Refused, "salvor deadline CASE --keep 90d"},
+		{custody.ErrReviewLate, ui.Usage, "--review DATE within a year; who looks at it then may hold it anew"},
 		{custody.ErrHoldExists, ui.Refused, "salvor show CASE"},
 		{custody.ErrImageExists, ui.Refused, "salvor show CASE"},
 		{custody.ErrNotSealed, ui.Refused, "finish the image first: salvor image DISK --case CASE"},
