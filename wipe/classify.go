@@ -104,9 +104,9 @@ const (
 const (
 	BeyondFlash     = "spare blocks of flash"
 	BeyondSnapshots = "snapshots that the storage does not report"
+	BeyondServer    = "what lies behind the file system"
 	// BeyondUnanswered: the storage was asked, as an SMB server can be.
 	BeyondUnanswered = "whether there are snapshots: the storage was asked and did not say"
-	BeyondServer    = "what lies behind the file system"
 	// BeyondEarlier: copies that the file system made on its own before the erase,
 	// in a journal or when it moved a file. Only a look at the whole device that
 	// found none takes this off the list.

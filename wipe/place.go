@@ -320,9 +320,9 @@ var snapshotNames = []string{
 func snapshots(d *dir, m sysblock.Mount, above []string) (found []string, unanswered bool) {
 	for _, name := range snapshotNames {
 		var st unix.Stat_t
-		seen := there(unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW))
+		seen := lookedUp(unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW))
 		for _, p := range above {
-			seen = worse(seen, there(unix.Lstat(filepath.Join(p, name), &st)))
+			seen = worse(seen, lookedUp(unix.Lstat(filepath.Join(p, name), &st)))
 		}
 		switch seen {
 		case Yes:
@@ -342,8 +342,8 @@ func snapshots(d *dir, m sysblock.Mount, above []string) (found []string, unansw
 	return found, unanswered
 }
 
-// there reads whether a file is there from what stat(2) answered.
-func there(err error) Answer {
+// lookedUp reads whether a file is there from what stat(2) answered.
+func lookedUp(err error) Answer {
 	switch {
 	case err == nil:
 		return Yes

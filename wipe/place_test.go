@@ -177,7 +177,7 @@ func TestAPlaceThatDoesNotAnswerIsNotEmpty(t *testing.T) {
 		nil: Yes, unix.ENOENT: No, unix.ENOTDIR: No,
 		unix.EIO: NotKnown, unix.EACCES: NotKnown, unix.ESTALE: NotKnown, unix.EHOSTDOWN: NotKnown, unix.ETIMEDOUT: NotKnown,
 	} {
-		if got := there(err); got != want {
+		if got := lookedUp(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
