@@ -151,7 +151,7 @@ func TestPDFTextIsWhatWasPrinted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := d.PDF("salvor", "")
+		b, err := d.PDF(nil, "salvor", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,11 +40,37 @@ func JSON(paper Paper) ([]byte, error) {
 	return canonical(paper.facts())
 }
 
+// A Press renders papers. What that takes beside the facts, the words and the faces, it
+// begins to read when it is made: whoever still has to collect the facts makes it before.
+// The zero Press reads them when they are needed. It is used by one goroutine.
+type Press struct{ blank <-chan *layout.Blank }
+
+// NewPress makes a press for papers of that format.
+func NewPress(format custody.PaperFormat) *Press {
+	blank := make(chan *layout.Blank, 1)
+	go func() {
+		defer close(blank)
+		// An error comes again, and is told, where the words or faces are needed.
+		if _, err := words(); err != nil || format != custody.FormatPDF && format != custody.FormatHTML {
+			return
+		}
+		if b, err := layout.NewBlank(); err == nil {
+			blank <- b
+		}
+	}()
+	return &Press{blank}
+}
+
+// Render renders a paper as a [Press] does.
+func Render(paper Paper, format custody.PaperFormat) ([]byte, error) {
+	return new(Press).Render(paper, format)
+}
+
 // Render renders a paper in one of the four formats. The same facts always give the
 // same bytes. It returns [ErrLanguage] for a language and [ErrFormat] for a format that
 // do not exist, layout.ErrLogo for a logo that cannot be shown, and what the paper
 // itself refuses: [ErrAttest], [ErrContradiction].
-func Render(paper Paper, format custody.PaperFormat) ([]byte, error) {
+func (p *Press) Render(paper Paper, format custody.PaperFormat) ([]byte, error) {
 	data, err := JSON(paper)
 	if err != nil {
 		return nil, err
@@ -62,11 +88,19 @@ func Render(paper Paper, format custody.PaperFormat) ([]byte, error) {
 	case custody.FormatText:
 		return []byte(d.Text()), nil
 	case custody.FormatHTML:
-		return d.HTML()
+		return d.HTML(p.take())
 	case custody.FormatPDF:
-		return d.PDF(Producer, text)
+		return d.PDF(p.take(), Producer, text)
 	}
 	return nil, ErrFormat
+}
+
+// take is the blank that was made ahead; after the first time there is none.
+func (p *Press) take() *layout.Blank {
+	if p.blank == nil {
+		return nil
+	}
+	return <-p.blank
 }
 
 // document lays a paper out, once for all formats.

@@ -64,9 +64,10 @@ dt,dd{margin:0}
 const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">`
 
 // HTML sets the document as one HTML file without a script and without anything to
-// load: its pictures are in it.
-func (d Document) HTML() ([]byte, error) {
-	set, err := d.print("", "") // the pages are those of the PDF
+// load: its pictures are in it. Its pages begin where those of the PDF do, which is set
+// for it.
+func (d Document) HTML(on *Blank) ([]byte, error) {
+	set, err := d.print(on, "", "")
 	if err != nil {
 		return nil, err
 	}

@@ -57,10 +57,11 @@ func (l Label) PDF(producer string, size Size) ([]byte, error) {
 }
 
 func (l Label) print(producer string, size Size) (*press, error) {
-	p, err := newPress(size.Width, size.Height, l.At)
+	p, err := newPress(size.Width, size.Height)
 	if err != nil {
 		return nil, err
 	}
+	p.made(l.At)
 	p.pdf.SetTitle(l.Title, true)
 	p.pdf.SetCreator(producer, true)
 	p.pdf.SetProducer(producer, true)

@@ -27,10 +27,21 @@ const (
 	sizeFoot    = 6.5
 )
 
+// A Blank is an A4 file with its faces in it and no page yet. To read the faces costs as
+// much as to set a short paper, and can be done before there is anything to set. A blank
+// is used for one document; a nil one is made when it is needed.
+type Blank struct{ press *press }
+
+// NewBlank reads the faces.
+func NewBlank() (*Blank, error) {
+	p, err := newPress(pageWidth, pageHeight)
+	return &Blank{p}, err
+}
+
 // PDF sets the document on A4 pages. producer names the program in the file's own
 // description; sum is the SHA-256 of the paper's data, kept there too.
-func (d Document) PDF(producer, sum string) ([]byte, error) {
-	p, err := d.print(producer, sum)
+func (d Document) PDF(on *Blank, producer, sum string) ([]byte, error) {
+	p, err := d.print(on, producer, sum)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +51,7 @@ func (d Document) PDF(producer, sum string) ([]byte, error) {
 // Boxes returns every text of the document's PDF, page by page in the order of the file:
 // what somebody who checks the layout compares with the file, and with the page.
 func (d Document) Boxes() ([]Box, error) {
-	p, err := d.print("", "")
+	p, err := d.print(nil, "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -48,12 +59,15 @@ func (d Document) Boxes() ([]Box, error) {
 	return p.drawn, nil
 }
 
-func (d Document) print(producer, sum string) (*pages, error) {
-	machine, err := newPress(pageWidth, pageHeight, d.At)
-	if err != nil {
-		return nil, err
+func (d Document) print(on *Blank, producer, sum string) (*pages, error) {
+	if on == nil {
+		var err error
+		if on, err = NewBlank(); err != nil {
+			return nil, err
+		}
 	}
-	p := &pages{press: machine, doc: d, left: margin, width: bodyWidth, tops: make(map[place]bool)}
+	on.press.made(d.At)
+	p := &pages{press: on.press, doc: d, left: margin, width: bodyWidth, tops: make(map[place]bool)}
 	p.pdf.SetTitle(d.Title, true)
 	p.pdf.SetAuthor(d.Sender.Name, true)
 	p.pdf.SetSubject("SHA-256 "+sum, true)

@@ -39,7 +39,7 @@ type Box struct {
 // families are the names by which the library knows the faces.
 var families = [3]struct{ family, style string }{sans: {"liberation", ""}, bold: {"liberation", "B"}, mono: {"liberationmono", ""}}
 
-func newPress(width, height float64, at time.Time) (*press, error) {
+func newPress(width, height float64) (*press, error) {
 	l, err := newLetters()
 	if err != nil {
 		return nil, err
@@ -51,14 +51,18 @@ func newPress(width, height float64, at time.Time) (*press, error) {
 	}
 	pdf := fpdf.NewCustom(&fpdf.InitType{OrientationStr: orientation, UnitStr: "mm", Size: size})
 	pdf.SetCatalogSort(true)
-	pdf.SetCreationDate(at.UTC())
-	pdf.SetModificationDate(at.UTC())
 	pdf.SetMargins(0, 0, 0)
 	pdf.SetAutoPageBreak(false, 0)
 	pdf.AddUTF8FontFromBytes(families[sans].family, families[sans].style, liberationsansregular.TTF)
 	pdf.AddUTF8FontFromBytes(families[bold].family, families[bold].style, liberationsansbold.TTF)
 	pdf.AddUTF8FontFromBytes(families[mono].family, families[mono].style, liberationmonoregular.TTF)
 	return &press{pdf: pdf, letters: l}, nil
+}
+
+// made says when the file was made.
+func (p *press) made(at time.Time) {
+	p.pdf.SetCreationDate(at.UTC())
+	p.pdf.SetModificationDate(at.UTC())
 }
 
 // bytes ends the file.
