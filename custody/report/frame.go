@@ -67,6 +67,9 @@ func (p *page) item(text string) {
 
 // table adds a table, or says none when it has no row.
 func (p *page) table(t layout.Table, none string) {
+	for i, c := range t.Columns {
+		t.Columns[i].Title = p.cat.soft.Replace(c.Title)
+	}
 	if len(t.Rows) == 0 {
 		p.para(none)
 		return

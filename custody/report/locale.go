@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/language"
 
 	"salvor/custody"
+	"salvor/custody/report/layout"
 )
 
 // The catalogue is our own and small: the four languages of a sentence stand side by
@@ -30,6 +31,11 @@ var termsCSV string
 
 //go:embed locale/*.toml
 var sentenceFiles embed.FS
+
+// Where the long words at the head of narrow columns may be broken, one word a line.
+//
+//go:embed locale/breaks.txt
+var breakable string
 
 // entry is one term or sentence in all languages.
 type entry struct {
@@ -57,6 +63,7 @@ func (e entry) in(l custody.Language) string {
 type catalogue struct {
 	byKey  map[string]entry
 	byText map[string]string // text → key
+	soft   *strings.Replacer // puts soft hyphens into long words
 }
 
 // words reads the embedded files once; they are part of the program, so an error here
@@ -64,7 +71,7 @@ type catalogue struct {
 var words = sync.OnceValues(func() (catalogue, error) { return readCatalogue(termsCSV, sentenceFiles) })
 
 func readCatalogue(terms string, sentences fs.FS) (catalogue, error) {
-	c := catalogue{byKey: map[string]entry{}, byText: map[string]string{}}
+	c := catalogue{byKey: map[string]entry{}, byText: map[string]string{}, soft: softHyphens(breakable)}
 	rows, err := csv.NewReader(strings.NewReader(terms)).ReadAll()
 	if err != nil {
 		return c, fmt.Errorf("terms: %w", err)
@@ -85,6 +92,15 @@ func readCatalogue(terms string, sentences fs.FS) (catalogue, error) {
 		}
 	}
 	return c, nil
+}
+
+// softHyphens makes what puts a soft hyphen where a word of the list may be broken.
+func softHyphens(list string) *strings.Replacer {
+	var pairs []string
+	for _, word := range strings.Fields(list) {
+		pairs = append(pairs, strings.ReplaceAll(word, "|", ""), strings.ReplaceAll(word, "|", layout.SoftHyphen))
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // read adds the sentences of one file.

@@ -1,6 +1,9 @@
 package layout
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 func (p *pages) headingHeight(h Heading) float64 {
 	p.use(bold, sizeHeading)
@@ -391,8 +394,32 @@ func (p *pages) tableHead(g grid) {
 // columnWidths shares the width of the page among the columns: each gets what its
 // longest word needs, and the rest goes where text would have to be broken.
 func (p *pages) columnWidths(t Table, size float64) []float64 {
+	least, most := p.columnNeeds(t, size, whole)
 	n := len(t.Columns)
-	least, most := make([]float64, n), make([]float64, n)
+	room := p.width - gap*float64(n-1)
+	if sum(least) >= room { // then a title is rather broken at its soft hyphens
+		least, most = p.columnNeeds(t, size, func(title string) string { return strings.ReplaceAll(title, SoftHyphen, "- ") })
+	}
+	wants, needs := sum(most), sum(least)
+	widths := make([]float64, n)
+	for i := range widths {
+		switch {
+		case wants <= room:
+			widths[i] = most[i] + (room-wants)*most[i]/wants
+		case needs >= room:
+			widths[i] = least[i] * room / needs
+		default:
+			widths[i] = least[i] + (room-needs)*(most[i]-least[i])/(wants-needs)
+		}
+	}
+	return widths
+}
+
+// columnNeeds is how wide each column has to be at least, for its longest word, and at
+// most, for its longest cell. broken is a title as it may be broken at spaces.
+func (p *pages) columnNeeds(t Table, size float64, broken func(string) string) (least, most []float64) {
+	n := len(t.Columns)
+	least, most = make([]float64, n), make([]float64, n)
 	const longest = 34 // a longer word is broken
 	see := func(i int, text string) {
 		shown := p.letters.show(p.face, text)
@@ -409,7 +436,7 @@ func (p *pages) columnWidths(t Table, size float64) []float64 {
 	}
 	for i, c := range t.Columns {
 		p.use(bold, size-0.5)
-		see(i, c.Title)
+		see(i, broken(c.Title))
 		most[i] = least[i] // a title may be broken, a cell should not
 		p.cellFace(c, size)
 		for _, row := range t.Rows {
@@ -418,20 +445,7 @@ func (p *pages) columnWidths(t Table, size float64) []float64 {
 		most[i] += 0.1 // what was measured must fit
 		least[i] += 0.1
 	}
-	room := p.width - gap*float64(n-1)
-	wants, needs := sum(most), sum(least)
-	widths := make([]float64, n)
-	for i := range widths {
-		switch {
-		case wants <= room:
-			widths[i] = most[i] + (room-wants)*most[i]/wants
-		case needs >= room:
-			widths[i] = least[i] * room / needs
-		default:
-			widths[i] = least[i] + (room-needs)*(most[i]-least[i])/(wants-needs)
-		}
-	}
-	return widths
+	return least, most
 }
 
 func sum(all []float64) (total float64) {

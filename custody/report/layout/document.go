@@ -85,10 +85,10 @@ type Table struct {
 
 // Column is one column of a table.
 type Column struct {
-	Title string
-	Lead  bool // in text: stands on the first line of an entry, without its title
-	Right bool // numbers
-	Code  bool // check values
+	Title string // its long words may hold a [SoftHyphen]
+	Lead  bool   // in text: stands on the first line of an entry, without its title
+	Right bool   // numbers
+	Code  bool   // check values
 }
 
 // Choice is a question with boxes to tick by hand.

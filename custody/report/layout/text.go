@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -188,6 +189,10 @@ func pad(text string, n int) string {
 
 // table sets a table in columns where it is narrow enough, else entry by entry.
 func (s *sheet) table(t Table) {
+	t.Columns = slices.Clone(t.Columns)
+	for i, c := range t.Columns {
+		t.Columns[i].Title = whole(c.Title)
+	}
 	widths := make([]int, len(t.Columns))
 	total := 2 * (len(t.Columns) - 1)
 	for i, c := range t.Columns {

@@ -5,13 +5,21 @@ import (
 	"unicode/utf8"
 )
 
+// SoftHyphen stands where a word may be broken. It becomes a hyphen where a line ends
+// there, and is nothing anywhere else.
+const SoftHyphen = "\u00ad"
+
+// whole is text without what only says where it may be broken.
+func whole(text string) string { return strings.ReplaceAll(text, SoftHyphen, "") }
+
 // columns measures text for a printer that gives every letter the same width.
 func columns(s string) float64 { return float64(utf8.RuneCountInString(s)) }
 
 // wrap breaks text at plain spaces into lines, the first of at most first and the
 // others of at most rest in width, as measured. An unbreakable space is never broken;
-// a single word that is longer is broken where the line ends, behind a comma, hyphen,
-// slash or point where there is one. Nothing is lost but the spaces at which it broke.
+// a single word that is longer is broken at a soft hyphen, else where the line ends, behind
+// a comma, hyphen, slash or point where there is one. Nothing is lost but the spaces at
+// which it broke.
 func wrap(text string, first, rest float64, measure func(string) float64) []string {
 	var lines []string
 	width := first
@@ -21,7 +29,7 @@ func wrap(text string, first, rest float64, measure func(string) float64) []stri
 		if word == "" {
 			continue
 		}
-		wide := measure(word)
+		wide := measure(whole(word))
 		for wide > width {
 			if line != "" {
 				lines, line, used, width = append(lines, line), "", 0, rest
@@ -31,8 +39,9 @@ func wrap(text string, first, rest float64, measure func(string) float64) []stri
 			if tail == "" {
 				break // one letter, wider than the line: it cannot be cut
 			}
-			lines, word, wide, width = append(lines, head), tail, measure(tail), rest
+			lines, word, wide, width = append(lines, head), tail, measure(whole(tail)), rest
 		}
+		word = whole(word)
 		switch {
 		case line == "":
 			line, used = word, wide
@@ -50,10 +59,15 @@ func wrap(text string, first, rest float64, measure func(string) float64) []stri
 
 // split cuts a long word in two, the first at most width wide and never empty.
 func split(word string, width float64, measure func(string) float64) (head, tail string) {
+	for i := strings.LastIndex(word, SoftHyphen); i > 0; i = strings.LastIndex(word[:i], SoftHyphen) {
+		if head = whole(word[:i]) + "-"; measure(head) <= width {
+			return head, word[i+len(SoftHyphen):]
+		}
+	}
 	end, cut := 0, 0
 	for i, r := range word {
 		next := i + utf8.RuneLen(r)
-		if i > 0 && measure(word[:next]) > width {
+		if i > 0 && measure(whole(word[:next])) > width {
 			break
 		}
 		end = next
@@ -64,5 +78,5 @@ func split(word string, width float64, measure func(string) float64) (head, tail
 	if cut > 0 && cut < end && end < len(word) {
 		end = cut
 	}
-	return word[:end], word[end:]
+	return whole(word[:end]), word[end:]
 }
