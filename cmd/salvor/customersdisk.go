@@ -4,53 +4,160 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 
 	"salvor/custody"
 	"salvor/custody/ledger"
+	"salvor/rescue/blockdev"
 )
 
 // A disk that a customer has handed in is written over only where that is meant: its
 // serial number typed right says that it is this disk, and not whose it is.
 
-// customersDisk finds the item that is still in the shop and has this serial number, as
-// it was taken down at the desk or read when an image was made. Without one nothing is
-// found.
-func (s *station) customersDisk(ctx context.Context, serial string) (item custody.Item, no custody.CaseNo, found bool, err error) {
-	if serial == "" {
-		return item, "", false, nil
+// handedIn is an item that is still in the shop.
+type handedIn struct {
+	no   custody.CaseNo
+	item string
+}
+
+func (h handedIn) String() string { return string(h.no) + "/" + h.item }
+
+// itemsOr names items of which a disk is one.
+func itemsOr(list []handedIn) string { return "item " + strings.Join(texts(list), " or ") }
+
+// itemsAnd names items, the first of many.
+func itemsAnd(list []handedIn) string {
+	const most = 3
+	if more := len(list) - most; more > 0 {
+		return fmt.Sprintf("items %s and %d more", strings.Join(texts(list[:most]), ", "), more)
 	}
-	cases, err := s.ledger.Cases(ctx, ledger.Filter{})
+	return "item " + strings.Join(texts(list), ", item ")
+}
+
+func texts(list []handedIn) []string {
+	out := make([]string, len(list))
+	for i, h := range list {
+		out[i] = h.String()
+	}
+	return out
+}
+
+// seenDisk is what a disk is known by: its serial number, and, where none of it was to be
+// had when it was imaged, its size and its beginning.
+type seenDisk struct {
+	serial string
+	bytes  int64
+	print  func() string // of the beginning; "" when that tells nothing
+}
+
+func seen(serial string, bytes int64, path string) seenDisk {
+	return seenDisk{serial, bytes, sync.OnceValue(func() string {
+		of, err := contentPrint(blockdev.Identity{Path: path, Kind: blockdev.Disk})
+		if err != nil || of == vaguePrint() {
+			return ""
+		}
+		return of
+	})}
+}
+
+// customersDisk finds the items still in the shop that a disk is or may be: by the serial
+// number that was taken down at the desk or read when an image was made, or by what an
+// image of a disk without a serial number was known by. The disks of unknown are those of
+// which nothing of the kind is recorded: any disk may be one of them.
+func (s *station) customersDisk(ctx context.Context, d seenDisk) (found, unknown []handedIn, err error) {
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{All: true})
 	if err != nil {
-		return item, "", false, err
+		return nil, nil, err
 	}
 	for _, c := range cases {
+		here := slices.DeleteFunc(slices.Clone(c.Items), custody.Item.Ended)
+		if len(here) == 0 {
+			continue
+		}
 		private, err := s.ledger.PrivateOfCase(ctx, c.No)
 		if err != nil {
-			return item, "", false, err
+			return nil, nil, err
 		}
-		for _, i := range c.Items {
-			if !i.Ended() && hasSerial(c, i, private, serial) {
-				return i, c.No, true, nil
+		for _, i := range here {
+			switch is, known := d.is(c, i, private); {
+			case is:
+				found = append(found, handedIn{c.No, i.Item})
+			case !known && isDisk(i.Kind):
+				unknown = append(unknown, handedIn{c.No, i.Item})
 			}
 		}
 	}
-	return item, "", false, nil
+	return found, unknown, nil
 }
 
-func hasSerial(c custody.Case, item custody.Item, private map[custody.Ref]map[string]string, serial string) bool {
-	is := func(ref custody.Ref) bool {
-		at, ok := c.Current(ref, custody.FieldSerial)
-		return ok && sameSerial(private[at][custody.FieldSerial], serial)
+// is says whether a disk is an item, and whether anything is recorded that tells.
+func (d seenDisk) is(c custody.Case, item custody.Item, private map[custody.Ref]map[string]string) (is, known bool) {
+	serial := func(ref custody.Ref) string {
+		if at, ok := c.Current(ref, custody.FieldSerial); ok {
+			return private[at][custody.FieldSerial]
+		}
+		return ""
 	}
-	return is(item.Ref) || slices.ContainsFunc(c.Images, func(i custody.Image) bool { return i.Item == item.Item && is(i.Ref) })
+	own := serial(item.Ref)
+	is, known = sameSerial(own, d.serial), own != ""
+	for _, i := range c.Images {
+		if i.Item != item.Item {
+			continue
+		}
+		was, begins := serial(i.Ref), private[i.Ref][custody.FieldFingerprint]
+		known = known || was != "" || begins != ""
+		is = is || sameSerial(was, d.serial) || was == "" && i.Bytes == d.bytes && d.beginsAs(begins)
+	}
+	return is, known
+}
+
+func (d seenDisk) beginsAs(as string) bool {
+	return as != "" && d.print() != "" && (as == d.print() || as == printWithMap(d.print()))
+}
+
+// isDisk tells what is a disk by itself from what has one inside.
+func isDisk(k custody.ItemKind) bool {
+	switch k {
+	case custody.ItemDisk, custody.ItemHDD, custody.ItemSSD, custody.ItemNVMe, custody.ItemStick, custody.ItemCard:
+		return true
+	}
+	return false
+}
+
+// sameSerial compares two serial numbers as drives, their labels and people write them:
+// spaces, signs and case do not count, nor what only one of them has in front, such as the
+// "WD-" that a drive says and its label does not.
+func sameSerial(a, b string) bool {
+	a, b = bareSerial(a), bareSerial(b)
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	const tells = 8 // characters: fewer may be the end of any number
+	return a != "" && (a == b || len(a) >= tells && strings.HasSuffix(b, a))
+}
+
+func bareSerial(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return -1
+	}, s)
 }
 
 // notOriginal refuses to restore over a disk that a customer has handed in, unless that
 // was asked for: an image may miss what the disk still has.
-func (s *station) notOriginal(ctx context.Context, path, serial string, asked bool) error {
-	item, no, found, err := s.customersDisk(ctx, serial)
-	if err != nil || !found || asked {
+func (s *station) notOriginal(ctx context.Context, ident blockdev.Identity, asked bool) error {
+	if asked {
+		return nil
+	}
+	found, _, err := s.customersDisk(ctx, seen(ident.Serial, ident.Bytes, ident.Path))
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	return refuse("target "+path, fmt.Sprintf("it is item %s of case %s, and still in the shop", item.Item, no), "take another disk; if the customer wants this one overwritten: --over-original")
+	return refuse("target "+ident.Path, "it is "+itemsOr(found)+", and still in the shop", "take another disk; if the customer wants this one overwritten: --over-original")
 }

@@ -2,31 +2,67 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
+	"salvor/rescue/blockdev"
+	"salvor/wipe/device"
 )
+
+// onDesk looks for a disk among what is in the shop.
+func (b *bench) onDesk(d seenDisk) (found, unknown []handedIn) {
+	b.t.Helper()
+	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
+		var err error
+		if found, unknown, err = (&station{ledger: l}).customersDisk(ctx, d); err != nil {
+			b.t.Fatal(err)
+		}
+	})
+	return found, unknown
+}
+
+// mayWipe is what a wipe of a disk is answered that names an item, or none.
+func (b *bench) mayWipe(serial, item string) error {
+	b.t.Helper()
+	var err error
+	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
+		w := &wiping{station: &station{ledger: l}, path: "/dev/sdx"}
+		if item != "" {
+			w.of(&device.Job{Ref: item})
+		}
+		_, err = w.free(ctx, device.Identity{Serial: serial})
+	})
+	return err
+}
+
+func (b *bench) handIn(more ...string) {
+	b.t.Helper()
+	b.must(append([]string{"intake", "--customer", "An", "--purpose", "crash", "--agreed", "--item", "hdd", "--condition", "used", "--fault", "clicks"}, more...)...)
+}
 
 // A disk that was handed in is the customer's until it was given back, also when its
 // serial number was first taken down wrong.
 func TestADiskThatWasHandedInIsTheCustomers(t *testing.T) {
 	b := newBench(t, 1<<16)
-	b.must("intake", "--customer", "An", "--purpose", "crash", "--agreed", "--item", "hdd", "--condition", "used", "--serial", "WX-1", "--fault", "clicks")
+	b.handIn("--serial", "WX-1")
 	b.must("correct", caseNo(1)+"/1", "--serial", "WX-2", "--reason", "misread")
 	is := func(serial string, want bool) {
 		t.Helper()
+		found, unknown := b.onDesk(seen(serial, 1000, os.DevNull))
+		if (len(found) == 1 && found[0] == handedIn{custody.CaseNo(caseNo(1)), "1"}) != want || len(unknown) > 0 {
+			t.Errorf("%q: found %v, unknown %v", serial, found, unknown)
+		}
 		b.ledger(func(ctx context.Context, l *ledger.Ledger) {
-			s := &station{ledger: l}
-			item, no, found, err := s.customersDisk(ctx, serial)
-			if err != nil || found != want || found && (item.Item != "1" || no != custody.CaseNo(caseNo(1))) {
-				t.Errorf("%q: %v, item %s of %s, %v", serial, found, item.Item, no, err)
-			}
-			if err := s.notOriginal(ctx, "/dev/sdx", serial, false); (err != nil) != want || want && ui.ExitCode(err) != ui.Refused {
+			s, ident := &station{ledger: l}, blockdev.Identity{Path: os.DevNull, Serial: serial, Bytes: 1000}
+			if err := s.notOriginal(ctx, ident, false); (err != nil) != want || want && ui.ExitCode(err) != ui.Refused {
 				t.Errorf("%q over the original: %v", serial, err)
 			}
-			if err := s.notOriginal(ctx, "/dev/sdx", serial, true); err != nil {
+			if err := s.notOriginal(ctx, ident, true); err != nil {
 				t.Errorf("%q over the original, as asked: %v", serial, err)
 			}
 		})
@@ -36,4 +72,94 @@ func TestADiskThatWasHandedInIsTheCustomers(t *testing.T) {
 	is(" wx-2", true)
 	b.must("return", caseNo(1)+"/1", "--to", "owner", "--identity-shown")
 	is("WX-2", false)
+}
+
+// Only the item that the disk is may be named: not another one of its case, of which
+// nobody knows the serial number. Of two cases that name the same disk, either.
+func TestAWipeNamesTheItemThatTheDiskIs(t *testing.T) {
+	b := newBench(t, 1<<16)
+	b.handIn("--serial", "WX-1")
+	b.handIn("--serial", "wx1")
+	b.handIn()
+	first, second, third := caseNo(1)+"/1", caseNo(2)+"/1", caseNo(3)+"/1"
+	for _, c := range []struct {
+		serial, item string
+		may          bool
+	}{
+		{"WX-1", "", false},
+		{"WX-1", first, true},
+		{"WX-1", second, true},
+		{"WX-1", third, false},
+		{"WX-1", caseNo(1) + "/2", false},
+		{"WX-9", "", true},
+		{"WX-9", third, true},
+		{"", "", true},
+	} {
+		if err := b.mayWipe(c.serial, c.item); (err == nil) != c.may || err != nil && ui.ExitCode(err) != ui.Refused {
+			t.Errorf("%q as %q: %v", c.serial, c.item, err)
+		}
+	}
+	// Of the third any disk may be it, and that is said.
+	if _, unknown := b.onDesk(seen("WX-9", 1000, os.DevNull)); len(unknown) != 1 || unknown[0].String() != third {
+		t.Errorf("unknown are %v", unknown)
+	}
+	// A hold stops it under whatever way of writing.
+	b.must("hold", "add", caseNo(2), "--kind", "legal", "--reason", "claim", "--review", "90d")
+	if err := b.mayWipe("Wx 1", first); !errors.Is(err, custody.ErrHeld) {
+		t.Errorf("a disk that is held: %v", err)
+	}
+}
+
+// A disk that hides its serial number is known by its beginning, as it was imaged.
+func TestADiskWithoutASerialNumberIsKnownByItsBeginning(t *testing.T) {
+	b := newBench(t, 1<<16)
+	dev, file, confirm := b.oldDisk(1 << 20)
+	b.must("image", dev, "--customer", "An", "--purpose", "crash", "--agreed", "--keep", "90d")
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := b.onDesk(seen("", 1<<20, dev)); len(found) != 1 {
+		t.Errorf("found %v", found)
+	}
+	if found, _ := b.onDesk(seen("", 1<<21, dev)); len(found) != 0 {
+		t.Errorf("a disk of another size: found %v", found)
+	}
+	other := filepath.Join(b.dir, "other.img")
+	if err := os.WriteFile(other, append([]byte("another"), old[7:]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := b.onDesk(seen("", 1<<20, other)); len(found) != 0 {
+		t.Errorf("a disk that begins otherwise: found %v", found)
+	}
+	if code, out := b.run("wipe", dev, "--confirm-serial", confirm); code != ui.Refused {
+		t.Errorf("wiped as the shop's own: %d\n%s", code, out)
+	}
+	if now, err := os.ReadFile(file); err != nil || string(now) != string(old) {
+		t.Fatalf("it was written to: %v", err)
+	}
+	b.must("agree", caseNo(1), "--allow", "erase", "--agreed")
+	b.must("wipe", dev, "--confirm-serial", confirm, "--case", caseNo(1)+"/1")
+}
+
+func TestSerialNumbersAreComparedAsPeopleWriteThem(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"S4EWNX0R123456", " s4ew nx0r-12.3456\t", true},
+		{"WD-WX11A1234567", "WX11A1234567", true}, // the drive says the first, its label the second
+		{"000000001234567", "1234567", false},     // too short to tell
+		{"WX-1", "WX-2", false},
+		{"WX-1", "X1", false},
+		{"", "", false},
+		{"--", "..", false},
+		{"WX-1", "", false},
+		{"S4EWNX0R123456", "S4EWNX0R123457", false},
+		{"S4EWNX0R123456", "S4EWNX0R12345", false},
+	} {
+		if sameSerial(c.a, c.b) != c.same || sameSerial(c.b, c.a) != c.same {
+			t.Errorf("%q and %q: not %v", c.a, c.b, c.same)
+		}
+	}
 }

@@ -308,8 +308,10 @@ func (g *imaging) mapped(of string) string {
 	if g.o.mapFile == "" {
 		return of
 	}
-	return shortHash("map\x00" + of)
+	return printWithMap(of)
 }
+
+func printWithMap(of string) string { return shortHash("map\x00" + of) }
 
 // contentPrint is of a file its inode and the time of its last change, of a disk the
 // beginning, where partition tables and file systems keep their random ids.

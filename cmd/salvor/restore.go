@@ -328,7 +328,7 @@ func (s *station) openDisk(ctx context.Context, path string, size int64, o resto
 	if ident.Bytes < size {
 		return nil, refuse("target "+path, fmt.Sprintf("it is smaller than the image: %d of %d bytes", ident.Bytes, size), "use a disk of at least "+ui.Size(size))
 	}
-	if err := s.notOriginal(ctx, path, ident.Serial, o.original); err != nil {
+	if err := s.notOriginal(ctx, ident, o.original); err != nil {
 		return nil, err
 	}
 	want := ident.Serial

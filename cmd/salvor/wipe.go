@@ -123,12 +123,19 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	if err != nil {
 		return refusedDevice(err)
 	}
-	if err := w.free(ctx, id); err != nil {
-		return err
-	}
-	job, err := w.begun(ctx, id)
+	job, over, err := w.begun(ctx, id)
 	if err != nil {
 		return err
+	}
+	if err := w.whose(job); err != nil {
+		return err
+	}
+	unknown, err := w.free(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		w.term.Warn("nobody took down the serial number of %s: make sure that this is another disk", itemsAnd(unknown))
 	}
 	if err := w.allowed(ctx, id, job); err != nil {
 		return err
@@ -138,6 +145,9 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	}
 	typed, err := w.confirm(ctx, id, job)
 	if err != nil {
+		return err
+	}
+	if err := w.drop(ctx, over); err != nil {
 		return err
 	}
 	d, err := device.Open(path, w.keep)
@@ -192,71 +202,81 @@ func (w *wiping) places(ctx context.Context) error {
 	return nil
 }
 
-// free refuses a disk that a customer has handed in, unless his case was named, and a
-// disk of a case that is held: the case that was named, and every case with an item of
-// the same serial number.
-func (w *wiping) free(ctx context.Context, id device.Identity) error {
-	item, no, found, err := w.customersDisk(ctx, id.Serial)
+// free refuses a disk that a customer has handed in, unless it is the item that was named,
+// and a disk of a case that is held: the case that was named, and every case with a medium
+// of the same serial number. Where nothing was named it tells of what items nothing is
+// known by which a disk could be told from them.
+func (w *wiping) free(ctx context.Context, id device.Identity) (unknown []handedIn, err error) {
+	found, unknown, err := w.customersDisk(ctx, seen(id.Serial, id.Bytes, w.path))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if found && no != w.c {
-		return refuse("disk "+w.path, fmt.Sprintf("it is item %s of case %s, and still in the shop", item.Item, no), fmt.Sprintf("with the customer's leave: --case %s/%s", no, item.Item))
+	if len(found) > 0 && !slices.Contains(found, handedIn{w.c, w.item}) {
+		return nil, refuse("disk "+w.path, "it is "+itemsOr(found)+", and still in the shop", fmt.Sprintf("with the customer's leave: --case %s", found[0]))
 	}
 	cases, err := w.ledger.Cases(ctx, ledger.Filter{All: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range cases {
 		if !c.Held() {
 			continue
 		}
 		if c.No == w.c {
-			return fmt.Errorf("case %s: %w", c.No, custody.ErrHeld)
-		}
-		if id.Serial == "" {
-			continue
+			return nil, fmt.Errorf("case %s: %w", c.No, custody.ErrHeld)
 		}
 		fields, err := w.ledger.PrivateOfCase(ctx, c.No)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, f := range fields {
-			if f[custody.FieldSerial] == id.Serial {
-				return fmt.Errorf("it is the disk of case %s: %w", c.No, custody.ErrHeld)
+			if sameSerial(f[custody.FieldSerial], id.Serial) {
+				return nil, fmt.Errorf("it is the disk of case %s: %w", c.No, custody.ErrHeld)
 			}
 		}
 	}
-	return nil
+	if w.c != "" {
+		unknown = nil
+	}
+	return unknown, nil
 }
 
-// begun finds the job that an earlier run has left for this device.
-func (w *wiping) begun(ctx context.Context, id device.Identity) (*device.Job, error) {
+// begun finds the job that an earlier run has left for this device, and those that this
+// one does not go on with.
+func (w *wiping) begun(ctx context.Context, id device.Identity) (job *device.Job, over []*device.Job, err error) {
 	jobs, err := w.ledger.OpenJobs(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, saved := range jobs {
 		job, err := deviceJob(saved)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if job == nil || !job.Device.Same(id) {
 			continue
 		}
 		untouched := job.Stage == device.Planned
 		if w.o.dryRun || !untouched && !w.o.anew {
-			return job, nil
+			return job, over, nil
 		}
 		// Nothing of the device was destroyed by it yet, or it is not wanted any more.
+		over = append(over, job)
+	}
+	return nil, over, nil
+}
+
+// drop ends the jobs that nobody goes on with.
+func (w *wiping) drop(ctx context.Context, over []*device.Job) error {
+	for _, job := range over {
 		if err := w.recordDrop(ctx, job); err != nil {
-			return nil, err
+			return err
 		}
-		if err := w.ledger.EndJob(ctx, saved.ID); err != nil {
-			return nil, err
+		if err := w.ledger.EndJob(ctx, job.ID); err != nil {
+			return err
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // deviceJob reads a job of the ledger that is about a device; nil for any other.

@@ -32,17 +32,27 @@ func (w *wiping) of(job *device.Job) {
 	w.c, w.item = custody.CaseNo(no), item
 }
 
-// allowed asks the rules whether the disk may be wiped, before anybody is asked to
-// confirm it. A job that an earlier run began says itself whose disk it is.
-func (w *wiping) allowed(ctx context.Context, id device.Identity, job *device.Job) error {
-	if job != nil && job.Ref != w.ref() {
-		if w.c != "" {
-			return refuse("wipe", "an earlier run began it for "+whose(job.Ref), "leave --case out to go on, or --anew")
-		}
-		w.of(job)
+// whose settles whose disk it is: a job that an earlier run began says so itself.
+func (w *wiping) whose(job *device.Job) error {
+	if job == nil || job.Ref == w.ref() {
+		return nil
 	}
+	if w.c != "" {
+		of := "item " + job.Ref
+		if job.Ref == "" {
+			of = "the shop"
+		}
+		return refuse("wipe", "an earlier run began it for "+of, "leave --case out to go on, or --anew")
+	}
+	w.of(job)
+	return nil
+}
+
+// allowed asks the rules whether the disk of a customer may be wiped, before anybody is
+// asked to confirm it.
+func (w *wiping) allowed(ctx context.Context, id device.Identity, job *device.Job) error {
 	if w.c == "" {
-		return w.nobodys(ctx, id)
+		return nil
 	}
 	c, err := w.ledger.Case(ctx, w.c)
 	if err != nil {
@@ -60,46 +70,13 @@ func (w *wiping) allowed(ctx context.Context, id device.Identity, job *device.Jo
 	return w.rightDisk(ctx, c, id)
 }
 
-func whose(ref string) string {
-	if ref == "" {
-		return "the shop"
-	}
-	return ref
-}
-
 func known(w custody.Wipe, ok bool) bool { return ok && w.Ref != custody.Ref{} }
-
-// nobodys refuses to wipe as the shop's own what a customer has handed in.
-func (w *wiping) nobodys(ctx context.Context, id device.Identity) error {
-	cases, err := w.ledger.Cases(ctx, ledger.Filter{All: true})
-	if err != nil || id.Serial == "" {
-		return err
-	}
-	for _, c := range cases {
-		for _, i := range c.Items {
-			if i.Ended() {
-				continue
-			}
-			recorded, err := w.serialOf(ctx, c, i)
-			if err != nil {
-				return err
-			}
-			if sameSerial(recorded, id.Serial) {
-				label := string(c.No) + "/" + i.Item
-				return refuse("wipe", "it is item "+label+", a customer's", "--case "+label)
-			}
-		}
-	}
-	return nil
-}
 
 // rightDisk compares the serial number of the disk with the one that was recorded when
 // it was handed in. A computer has one of its own.
 func (w *wiping) rightDisk(ctx context.Context, c custody.Case, id device.Identity) error {
 	i, _ := c.Item(w.item)
-	switch i.Kind {
-	case custody.ItemDisk, custody.ItemHDD, custody.ItemSSD, custody.ItemNVMe, custody.ItemStick, custody.ItemCard:
-	default:
+	if !isDisk(i.Kind) {
 		return nil
 	}
 	recorded, err := w.serialOf(ctx, c, i)
@@ -119,10 +96,6 @@ func (w *wiping) serialOf(ctx context.Context, c custody.Case, i custody.Item) (
 	return strings.TrimSpace(fields[custody.FieldSerial]), err
 }
 
-func sameSerial(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
-}
-
 // gate re-reads the record immediately before anything is destroyed: the holds of other
 // stations too, where the disk is a customer's.
 func (w *wiping) gate(ctx context.Context, job *device.Job) error {
@@ -139,7 +112,8 @@ func (w *wiping) gate(ctx context.Context, job *device.Job) error {
 			return err
 		}
 	}
-	return w.free(ctx, job.Device)
+	_, err := w.free(ctx, job.Device)
+	return err
 }
 
 // wipeOf is what the record knows of a job.
