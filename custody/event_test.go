@@ -531,11 +531,13 @@ func TestPrivatePartIsBoundAndStrict(t *testing.T) {
 		"control characters":      {"customer": "a\x00b"},
 		"terminal escape":         {"customer": "\x1b[2J"},
 		"invalid UTF-8":           {"customer": "\xff"},
-		"a novel":                 {"customer": strings.Repeat("x", MaxPrivateBytes)},
 	} {
 		if _, err := EncodePrivate(TypeCaseOpened, fields); !errors.Is(err, ErrPayload) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := EncodePrivate(TypeCaseOpened, map[string]string{"customer": strings.Repeat("x", MaxPrivateBytes)}); !errors.Is(err, ErrLong) {
+		t.Errorf("a novel: %v", err)
 	}
 	for _, text := range []string{``, `{}`, `null`, `{"customer":""}`, `{"customer": "x"}`, `{"phone":"x","customer":"y"}`, `{"customer":"x"}` + "\n", `{"customer":"x","customer":"y"}`} {
 		if _, err := DecodePrivate(TypeCaseOpened, []byte(text)); !errors.Is(err, ErrPrivate) {

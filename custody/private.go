@@ -21,6 +21,9 @@ const NonceSize = 32
 // ErrPrivate is returned for a private part that does not match its event.
 var ErrPrivate = errors.New("private part does not match its event")
 
+// ErrLong is returned for a private part with more text than one may have.
+var ErrLong = errors.New("more text than one record holds")
+
 // The names of the fields of private parts. There is no field for a national
 // number or a password, so that neither can be recorded.
 const (
@@ -120,9 +123,9 @@ func PrivateFields(t Type) []string {
 
 // EncodePrivate returns the canonical JSON of a private part: its fields in the
 // order of their names, without the empty ones. It returns nil when none is
-// left, and [ErrPayload] for a field that type t does not have, for text that
-// is not UTF-8 or holds control characters other than newline and tab, and for
-// a part that is too large.
+// left, [ErrPayload] for a field that type t does not have and for text that is
+// not UTF-8 or holds control characters other than newline and tab, and [ErrLong]
+// for a part larger than [MaxPrivateBytes].
 func EncodePrivate(t Type, fields map[string]string) ([]byte, error) {
 	kept := make(map[string]string, len(fields))
 	for name, value := range fields {
@@ -144,7 +147,7 @@ func EncodePrivate(t Type, fields map[string]string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: private part: %w", t, err)
 	}
 	if len(text) > MaxPrivateBytes {
-		return nil, fmt.Errorf("%s: private part larger than %d bytes: %w", t, MaxPrivateBytes, ErrPayload)
+		return nil, fmt.Errorf("%s: %w: %d bytes, and at most %d are taken", t, ErrLong, len(text), MaxPrivateBytes)
 	}
 	return text, nil
 }

@@ -7,6 +7,9 @@ import (
 	"salvor/custody/opkey"
 )
 
+// spoiltHint is what to do about a file in a vault that is not what salvor wrote there.
+const spoiltHint = "find out who changed the vault; once the file is moved away, salvor sync at its station puts it back"
+
 // recordVerdicts say what the alarms and refusals of ledgers, journals and operators'
 // keys mean at the desk. Alarms come first: a file that is not believed matters less
 // than a station that is not what it was.
@@ -24,6 +27,12 @@ func recordVerdicts() []verdict {
 		{ledger.ErrBundle, ui.VerifyFailed, "ask the shop for another one"},
 		{ledger.ErrUnknownStation, ui.Refused, "approve it at a station of the shop: salvor station approve"},
 		{journal.ErrNoShop, ui.NotFound, "a station of the shop writes to the vault first: salvor sync there"},
+		{journal.ErrTooLarge, ui.VerifyFailed, spoiltHint},
+		{journal.ErrMalformed, ui.VerifyFailed, spoiltHint},
+		{journal.ErrForeign, ui.VerifyFailed, spoiltHint},
+		{journal.ErrRenamed, ui.VerifyFailed, spoiltHint},
+		{journal.ErrName, ui.VerifyFailed, spoiltHint},
+		{journal.ErrHostile, ui.VerifyFailed, spoiltHint},
 		{ledger.ErrUnsignedOperator, ui.Refused, "salvor operator key list says with which key; ssh-add -L what the agent holds"},
 		{ledger.ErrExists, ui.Refused, ""},
 

@@ -30,9 +30,11 @@ type verdict struct {
 func verdicts() []verdict {
 	return []verdict{
 		{config.ErrOwner, ui.Refused, "run salvor as the user that it was set up for"},
+		{config.ErrNotDir, ui.Refused, "name the directory itself, and no link to it: --state DIR"},
 		{config.ErrPermissions, ui.Refused, "give it to the user of salvor alone: chmod go-rwx"},
 		{config.ErrNone, ui.NotFound, "set up this station: salvor init"},
 
+		{ledger.ErrLinked, ui.Refused, "put the file itself there, under one name; to keep it elsewhere, move the whole state directory: --state DIR"},
 		{ledger.ErrPermissions, ui.Refused, "give it to the user of salvor alone: chmod go-rwx"},
 		{ledger.ErrNetworkFS, ui.Refused, "keep the ledger on a local disk: --state DIR"},
 		{ledger.ErrForeign, ui.Refused, "this is not a ledger of salvor: look at what is in the state directory"},
@@ -103,6 +105,7 @@ func verdicts() []verdict {
 		{custody.ErrOperatorLeft, ui.Refused, "salvor operator list"},
 		{custody.ErrPurgeOnly, ui.Refused, "name a person: --as LOGIN"},
 		{custody.ErrExists, ui.Refused, ""},
+		{custody.ErrLong, ui.Usage, "shorten the longest text"},
 		{custody.ErrPayload, ui.Usage, "one line of plain text, without control characters"},
 		{custody.ErrName, ui.Usage, ""},
 

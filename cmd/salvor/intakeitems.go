@@ -51,7 +51,7 @@ type itemList struct{ items []itemFlags }
 
 func (l *itemList) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var(&itemValue{l, func(o *itemFlags) *string { return &o.kind }, true}, "item", "what is handed in, may be repeated; the flags below describe\nthe item before them: "+itemWords.words())
+	f.Var(&itemValue{l, "item", func(o *itemFlags) *string { return &o.kind }, true}, "item", "what is handed in, may be repeated; the flags below describe\nthe item before them: "+itemWords.words())
 	itemWords.complete(cmd, "item")
 	for _, d := range []struct {
 		name, usage string
@@ -67,7 +67,7 @@ func (l *itemList) add(cmd *cobra.Command) {
 		{"seal", "`NUMBER` of the seal that was put on it", func(o *itemFlags) *string { return &o.seal }},
 		{"place", "`PLACE` where it lies, such as L-03", func(o *itemFlags) *string { return &o.place }},
 	} {
-		f.Var(&itemValue{l, d.field, false}, d.name, d.usage)
+		f.Var(&itemValue{l, d.name, d.field, false}, d.name, d.usage)
 	}
 	conditionWords.complete(cmd, "condition")
 }
@@ -76,6 +76,7 @@ func (l *itemList) add(cmd *cobra.Command) {
 // flag library, since it may be given once for each item.
 type itemValue struct {
 	list   *itemList
+	flag   string
 	field  func(*itemFlags) *string
 	begins bool // it begins an item
 }
@@ -93,6 +94,9 @@ func (v *itemValue) Type() string {
 
 // Set implements [pflag.Value].
 func (v *itemValue) Set(text string) error {
+	if err := fits(v.flag, text); err != nil {
+		return err
+	}
 	if v.begins {
 		v.list.items = append(v.list.items, itemFlags{kind: text})
 		return nil

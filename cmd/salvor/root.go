@@ -43,7 +43,9 @@ func (p *program) newID() string {
 }
 
 func newProgram(streams ui.Streams) *program {
-	return &program{term: ui.New(streams), now: streams.Now, env: streams.Env, euid: os.Geteuid(), carrier: blockdev.CarrierOf}
+	term := ui.New(streams)
+	term.Fits = fits
+	return &program{term: term, now: streams.Now, env: streams.Env, euid: os.Geteuid(), carrier: blockdev.CarrierOf}
 }
 
 // run executes one command line and returns its exit status.
@@ -73,7 +75,11 @@ func (p *program) runRoot(root *cobra.Command, args []string) int {
 
 // usageError is what the flag library refuses, in the words of this program.
 func usageError(cmd *cobra.Command, err error) error {
-	return &ui.Error{Code: ui.Usage, What: commandName(cmd), Why: flagWhy(err), Hint: cmd.CommandPath() + " --help", Err: err}
+	hint := cmd.CommandPath() + " --help"
+	if typed, ok := typedWrong(err); ok {
+		hint = typed.hint
+	}
+	return &ui.Error{Code: ui.Usage, What: commandName(cmd), Why: flagWhy(err), Hint: hint, Err: err}
 }
 
 // helpOf shows the help of a command. Of one that does not exist the flag library would
@@ -213,7 +219,7 @@ func (p *program) finish(cmd *cobra.Command) {
 	}
 	single := func(f *pflag.Flag) {
 		if _, many := f.Value.(pflag.SliceValue); !many {
-			f.Value = &once{Value: f.Value, name: valueName(f)}
+			f.Value = &once{Value: f.Value, flag: f.Name, name: valueName(f)}
 		}
 	}
 	cmd.LocalNonPersistentFlags().VisitAll(single)
@@ -227,6 +233,7 @@ func (p *program) finish(cmd *cobra.Command) {
 // the one that was meant.
 type once struct {
 	pflag.Value
+	flag  string
 	name  string // what the help calls the value
 	given bool
 }
@@ -275,6 +282,9 @@ func (o *once) Set(text string) error {
 		return errors.New("given twice")
 	}
 	o.given = true
+	if err := fits(o.flag, text); err != nil {
+		return err
+	}
 	return o.Value.Set(text)
 }
 
@@ -293,11 +303,12 @@ func flagWhy(err error) string {
 	if before, _, ok := strings.Cut(why, " for \"salvor"); ok {
 		return before
 	}
-	if strings.HasPrefix(why, "invalid argument ") {
-		if _, after, ok := strings.Cut(why, `" for `); ok {
-			after, _, _ = strings.Cut(after, ": strconv")
-			return "invalid value for " + after
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		why = errors.Unwrap(err).Error()
+		if strings.HasPrefix(why, "strconv") || strings.Contains(why, "invalid syntax") {
+			why = "not such a value"
 		}
+		return "--" + invalid.GetFlag().Name + ": " + why
 	}
 	return why
 }

@@ -167,6 +167,9 @@ func (s *station) approveStation(ctx context.Context, name, code string) error {
 		}
 	}
 	if found == nil {
+		if err := s.enrolledAlready(ctx, name); err != nil {
+			return err
+		}
 		return &ui.Error{Code: ui.NotFound, What: "station " + name, Why: "it asks in no vault that is here", Hint: "on that machine: salvor init --join VAULT; here: salvor station list"}
 	}
 	if code == "" {
@@ -189,6 +192,24 @@ func (s *station) approveStation(ctx context.Context, name, code string) error {
 	}
 	s.term.Say("station %s is enrolled; on that machine: salvor init --join VAULT", name)
 	return nil
+}
+
+// enrolledAlready says what became of a station that asks no more, because it was approved.
+func (s *station) enrolledAlready(ctx context.Context, name string) error {
+	shop, err := s.ledger.Shop(ctx)
+	if err != nil {
+		return err
+	}
+	x, ok := shop.Station(name)
+	switch {
+	case !ok:
+		return nil
+	case x.Retired != nil:
+		return refuse("station "+name, "it is retired", "a machine that joins takes a name of its own: salvor init --join VAULT --station NAME")
+	case name == s.keys.Name():
+		return refuse("station "+name, "it is this one", "salvor station list")
+	}
+	return refuse("station "+name, "it is approved already, on "+s.term.Date(x.At), "nothing is left to do here; if it has not joined yet, on that machine: salvor init --join VAULT")
 }
 
 func newStationRetire(p *program) *cobra.Command {

@@ -79,7 +79,9 @@ func (l *Ledger) Requests(ctx context.Context, j *journal.Journal) ([]EnrolmentR
 
 // Approve enrols a station that asks in a journal, when the code is the one that
 // the station shows ([ErrCode] otherwise), and publishes that there. Spaces, dashes
-// and capitals in the code do not matter.
+// and capitals in the code do not matter. A request that was approved before, by a
+// run that was cut off or at another station, is ended and nothing is recorded; the
+// error is [ErrExists] when the shop has another station of that name, or a retired one.
 func (l *Ledger) Approve(ctx context.Context, op, station, code string, j *journal.Journal) error {
 	requests, err := l.Requests(ctx, j)
 	if err != nil && !errors.Is(err, ErrRefused) {
@@ -92,8 +94,17 @@ func (l *Ledger) Approve(ctx context.Context, op, station, code string, j *journ
 		if plainCode(code) != plainCode(r.Code) {
 			return fmt.Errorf("station %s: %w", station, ErrCode)
 		}
-		if _, err := l.Append(ctx, op, Entry{Pub: r.Card.Enrolment()}); err != nil {
+		shop, err := foldShop(ctx, l.db)
+		if err != nil {
 			return err
+		}
+		switch s, ok := shop.Station(station); {
+		case ok && (s.StationEnrolled != r.Card.Enrolment() || s.Retired != nil):
+			return fmt.Errorf("station %s: %w", station, ErrExists)
+		case !ok:
+			if _, err := l.Append(ctx, op, Entry{Pub: r.Card.Enrolment()}); err != nil {
+				return err
+			}
 		}
 		if _, err := l.Publish(ctx, j); err != nil {
 			return err

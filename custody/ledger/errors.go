@@ -21,9 +21,11 @@ var (
 	ErrNewer = errors.New("ledger of a newer salvor")
 	// ErrNetworkFS: SQLite's locks cannot be trusted there.
 	ErrNetworkFS = errors.New("on a network file system")
-	// ErrPermissions: others can read or change the file or its directory, or
-	// it is no plain file.
+	// ErrPermissions: others can read or change the file or its directory.
 	ErrPermissions = errors.New("not private")
+	// ErrLinked: the file is a link or has a second name, under which others may reach
+	// it. It is an ErrPermissions.
+	ErrLinked = fmt.Errorf("%w: not a plain file with one name", ErrPermissions)
 	// ErrBusy: another process held the ledger for longer than ten seconds.
 	ErrBusy = errors.New("ledger is in use by another process")
 	// ErrCorrupt: the file is damaged, or its content contradicts itself.

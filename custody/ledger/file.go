@@ -9,6 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openPlain opens a file that is no link, and does not wait for one that is a pipe.
+func openPlain(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%w: %w", ErrLinked, err)
+	}
+	return f, err
+}
+
 // createPrivate makes a new file that only its owner can read, before anybody
 // writes a byte into it. Whatever the umask, the mode is 0600.
 func createPrivate(path string) (*os.File, error) {
@@ -35,9 +44,9 @@ func checkFile(f *os.File) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return fmt.Errorf("%w: no plain file", ErrPermissions)
+		return ErrLinked
 	case st.Nlink != 1:
-		return fmt.Errorf("%w: the file has a second name", ErrPermissions)
+		return ErrLinked
 	case st.Mode&0o077 != 0:
 		return fmt.Errorf("%w: mode %04o, want 0600", ErrPermissions, st.Mode&0o7777)
 	}

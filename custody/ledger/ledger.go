@@ -14,7 +14,6 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/sys/unix"
 
 	"salvor/custody"
 	"salvor/custody/journal"
@@ -252,7 +251,3 @@ func (l *Ledger) Station() Station { return l.station }
 
 // timestamp is the station's clock as an event records it.
 func (l *Ledger) timestamp() custody.Time { return custody.At(l.now()) }
-
-func openPlain(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-}

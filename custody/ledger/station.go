@@ -13,7 +13,6 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/sys/unix"
 
 	"salvor/custody"
 )
@@ -186,7 +185,7 @@ func loadStation(path string) (Station, error) {
 	if err := checkDir(filepath.Dir(path)); err != nil {
 		return Station{}, err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	f, err := openPlain(path)
 	if err != nil {
 		return Station{}, err
 	}

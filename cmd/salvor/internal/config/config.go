@@ -43,6 +43,8 @@ var (
 	ErrPermissions = errors.New("unsafe permissions")
 	// ErrOwner: it is another user's. It is an ErrPermissions too.
 	ErrOwner = fmt.Errorf("another user's: %w", ErrPermissions)
+	// ErrNotDir: the state directory is a link or a file. It is an ErrPermissions too.
+	ErrNotDir = fmt.Errorf("not a directory of its own: %w", ErrPermissions)
 	// ErrExists: Write never replaces a configuration.
 	ErrExists = fmt.Errorf("configuration: %w", fs.ErrExist)
 )

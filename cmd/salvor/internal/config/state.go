@@ -69,7 +69,7 @@ func CheckState(dir string) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return fmt.Errorf("state directory %s: not a directory: %w", dir, ErrPermissions)
+		return fmt.Errorf("state directory %s: %w", dir, ErrNotDir)
 	case int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("state directory %s: it belongs to another user (uid %d): %w", dir, st.Uid, ErrOwner)
 	case st.Mode&0o077 != 0:

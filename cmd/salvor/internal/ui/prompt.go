@@ -45,10 +45,12 @@ func (t *Terminal) Line(ctx context.Context, q Question) (string, error) {
 		if answer == "" {
 			answer = q.Default
 		}
-		if q.Check == nil {
-			return answer, nil
+		if t.Fits != nil {
+			err = t.Fits(q.Flag, answer)
 		}
-		err = q.Check(answer)
+		if err == nil && q.Check != nil {
+			err = q.Check(answer)
+		}
 		if err == nil {
 			return answer, nil
 		}

@@ -49,6 +49,9 @@ type Terminal struct {
 	Quiet bool
 	// Zone is the zone in which times are shown.
 	Zone *time.Location
+	// Fits refuses an answer that the flag of its question would not take, before the
+	// question's own Check sees it; nil takes everything.
+	Fits func(flag, answer string) error
 
 	raw, rawErr io.Writer
 	data        *outlet // standard output, which remembers what went wrong

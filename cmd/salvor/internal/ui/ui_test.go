@@ -453,12 +453,18 @@ func TestProgressDrawsABarOnATerminal(t *testing.T) {
 
 func TestAnswersComeFromTheTerminal(t *testing.T) {
 	term, master, _ := ttyTerminal(t)
+	term.Fits = func(flag, answer string) error {
+		if flag == "--customer" && len(answer) > 20 {
+			return errors.New("too long for a name")
+		}
+		return nil
+	}
 	s := &screen{t: t, master: master}
 	ctx := context.Background()
 	done := make(chan error, 1)
 	go func() {
 		done <- func() error {
-			name, err := term.Line(ctx, Question{Text: "customer's name", Check: func(a string) error {
+			name, err := term.Line(ctx, Question{Text: "customer's name", Flag: "--customer", Check: func(a string) error {
 				if a == "" {
 					return errors.New("a name is needed")
 				}
@@ -494,14 +500,14 @@ func TestAnswersComeFromTheTerminal(t *testing.T) {
 		}()
 	}()
 	// Typed ahead, line by line: each question takes its own and leaves the rest.
-	s.typed("\nAn Peeters\n\nmaybe\nYES\n\n9\n2\ntransfer\nwd-wx31a\nWD-WX31A\n")
+	s.typed("\nAn Peeters and all the others\nAn Peeters\n\nmaybe\nYES\n\n9\n2\ntransfer\nwd-wx31a\nWD-WX31A\n")
 	s.await("to confirm: ")
 	s.await("to confirm: ")
 	if err := <-done; err != nil {
 		t.Fatalf("%v; seen %q", err, s.seen.String())
 	}
 	s.typed("\n")
-	for _, must := range []string{"customer's name: ", "a name is needed", "keep [90d]: ", "agreed? [y/n] ", "please answer yes or no", "sure? [y/N] ", "2) reinstall", "1 to 3"} {
+	for _, must := range []string{"customer's name: ", "a name is needed", "too long for a name", "keep [90d]: ", "agreed? [y/n] ", "please answer yes or no", "sure? [y/N] ", "2) reinstall", "1 to 3"} {
 		if !strings.Contains(s.seen.String(), must) {
 			t.Errorf("%q was not shown: %q", must, s.seen.String())
 		}
