@@ -53,6 +53,7 @@ func TestD30WhatIsWrongIsCorrected(t *testing.T)         { duty(t, "d30-correct"
 func TestD31AHoldBlocksEveryWayOfErasing(t *testing.T)   { duty(t, "d31-hold") }
 func TestD32NothingIsErasedUnvalidated(t *testing.T)     { duty(t, "d32-validate") }
 func TestD34SpecialDataNeedAContract(t *testing.T)       { duty(t, "d34-special") }
+func TestD35TriedBeforeTheFirstCustomer(t *testing.T)    { duty(t, "d35-selftest") }
 
 // What a step asks for has words; what the command of each is stands in hints_test.go.
 func TestEveryStepHasWords(t *testing.T) {

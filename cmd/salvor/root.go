@@ -173,7 +173,7 @@ has come, with a signed attest of what was proved.`,
 			root.AddCommand(c)
 		}
 	}
-	add("setup", newInit(p), newKey(p), newVault(p), newOperator(p), newStation(p), newProcessor(p), newPolicy(p))
+	add("setup", newInit(p), newKey(p), newVault(p), newOperator(p), newStation(p), newProcessor(p), newPolicy(p), newSelftest(p))
 	add("bench", newDevices(p), newIntake(p), newImage(p), newMap(p), newLabel(p), newVerify(p), newRestore(p), newWipe(p), newReverify(p))
 	add("bench", newAgree(p), newCustody(p), newReturn(p), newConfirm(p), newCorrect(p), newDestroyed(p), newErased(p), newClose(p), newForget(p))
 	add("keep", newCases(p), newShow(p), newDue(p), newDeadline(p), newHold(p), newValidate(p), newPurge(p), newSchedule(p))
