@@ -98,7 +98,8 @@ func (p BackupPlace) Valid() bool {
 // StationRetired ends a station. What it signed up to Last still counts, and what
 // another station had seen of it before it knew of the end; anything behind that was
 // signed by somebody else, or nobody can tell when, and no station takes it in unless
-// a [StationSettled] says so. A second retirement can only lower Last.
+// a [StationSettled] says so. Which events they are says the head of that log that
+// the event itself names, as every event does. A second retirement can only lower Last.
 type StationRetired struct {
 	Station string    `json:"station"`
 	Last    int64     `json:"last"` // place of its last event that counts; 0 for none

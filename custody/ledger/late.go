@@ -16,7 +16,8 @@ import (
 // no clock and no signature can tell, since whoever has the key now can sign with any
 // date. What can tell is somebody who is trusted and saw it in time:
 //
-//   - what the retirement itself fixes counts, and
+//   - what the retirement itself fixes counts: so many events, and the tree that the
+//     event which says so names as that log's head, and
 //   - what another station names as a head of that log in an event that it recorded
 //     before it knew of the retirement: it held those very events then.
 //
@@ -92,7 +93,16 @@ type bound struct {
 
 // bounds returns everything that says how far the log of a retired station counts.
 func (l *Ledger) bounds(ctx context.Context, q queryer, shop custody.Shop, s custody.Station) ([]bound, error) {
-	list := []bound{{size: s.Retired.Last}}
+	end := bound{size: s.Retired.Last}
+	by, err := eventAt(ctx, q, s.RetiredBy)
+	if err != nil {
+		return nil, err
+	}
+	// The event names what its station held of that log: the very events that count.
+	if head, ok := by.Heads[s.Station]; ok && head.Size == end.size {
+		end.root = head.Root
+	}
+	list := []bound{end}
 	for _, p := range s.Settled {
 		if p.Counts {
 			list = append(list, bound{p.Last, p.Root})
@@ -126,7 +136,7 @@ func seenBefore(ctx context.Context, q queryer, witness string, s custody.Statio
 		return head, false, err
 	}
 	at := func(seq int64) (custody.Event, error) {
-		return decodeRow(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE station = ? AND seq = ?`, witness, seq).Scan)
+		return eventAt(ctx, q, custody.Ref{Station: witness, Seq: seq})
 	}
 	before := sort.Search(int(size), func(i int) bool {
 		e, rerr := at(int64(i) + 1)
@@ -139,6 +149,11 @@ func seenBefore(ctx context.Context, q queryer, witness string, s custody.Statio
 	e, err := at(int64(before))
 	head, ok = e.Heads[s.Station]
 	return head, ok, err
+}
+
+// eventAt returns one event that the ledger holds.
+func eventAt(ctx context.Context, q queryer, ref custody.Ref) (custody.Event, error) {
+	return decodeRow(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE station = ? AND seq = ?`, ref.Station, ref.Seq).Scan)
 }
 
 // farthest is the largest size among bounds.

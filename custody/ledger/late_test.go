@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -320,4 +321,58 @@ func (v memoryVault) signAnew(t *testing.T, st Station, from int64, change func(
 	if err := v.WriteCheckpoint(st.Name(), msg); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Who has the key of a retired station can sign its past anew, as many events as the
+// retirement counts. A station that comes later believes none of it: the event that
+// retires the station names the tree of those events. A station that knew them finds the
+// other history.
+func TestStolenKeyRewritesThePastOfARetiredStation(t *testing.T) {
+	a, v := newShopfloor(t), newVault("v1")
+	no := a.openCase(t)
+	b := a.join(t, "B2", v.Journal)
+	c := &shopfloor{path: filepath.Join(privateDir(t), "ledger.db"), st: newStation(t, "C3"), clock: a.clock}
+	code, err := AskToJoin(v.Journal, c.st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Approve(t.Context(), testOp, "C3", code, v.Journal); err != nil {
+		t.Fatal(err)
+	}
+	e := b.append(t, hold(no, "h1"))[0]
+	b.append(t, Entry{Pub: custody.Heartbeat{}})
+	b.sync(t, v.Journal)
+	// Between taking in and retiring T1 records nothing that would name what it holds.
+	a.sync(t, v.Journal)
+	if err := a.Retire(t.Context(), testOp, "B2", custody.EndStolen); err != nil {
+		t.Fatal(err)
+	}
+	a.sync(t, v.Journal)
+	v.signAnew(t, b.st, e.Seq, func(text []byte) []byte { return bytes.Replace(text, []byte(`"hold":"h1"`), []byte(`"hold":"h9"`), 1) })
+
+	if _, err := a.Import(t.Context(), v.Journal); !errors.Is(err, ErrFork) {
+		t.Errorf("the station that knew the events: %v", err)
+	}
+	root, _, err := v.Shop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, result, err := Join(t.Context(), c.path, c.st, root, a.clock.now, v.Journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Ledger = l
+	defer c.Close()
+	if !errors.Is(refused(result.Refusals), ErrFork) {
+		t.Errorf("a station that joins hears of nothing: %v", result.Refusals)
+	}
+	for range 2 {
+		if _, err := c.CaseUnderLock(t.Context(), no, v.Journal); !errors.Is(err, ErrFork) {
+			t.Errorf("a purge: %v", err)
+		}
+	}
+	if size, _, err := logEnd(t.Context(), c.db, "B2"); err != nil || size >= e.Seq {
+		t.Errorf("%d events of the other history are in its log: %v", size, err)
+	}
+	c.mustAudit(t)
 }
