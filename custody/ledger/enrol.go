@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -226,17 +227,90 @@ func rebuild(ctx context.Context, path string, st Station, now func() time.Time,
 }
 
 // takeAll takes in everything, own events too. Journals are read twice: one may
-// hold the event that enrols a station whose events lie in the one before it.
+// hold the event that enrols a station whose events lie in the one before it; and
+// once more, for what belongs to own events that lay behind a checkpoint.
 func (l *Ledger) takeAll(ctx context.Context, journals []*journal.Journal, result *SyncResult) error {
-	for range 2 {
+	take := func() error {
 		result.Refusals = nil
 		for _, j := range journals {
 			if err := l.importFrom(ctx, j, true, result); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	if err := errors.Join(take(), take()); err != nil {
+		return err
+	}
+	before := result.Imported
+	for _, j := range journals {
+		if err := l.takeOwnTail(ctx, j, result); err != nil {
+			return err
+		}
+	}
+	if result.Imported == before {
+		return nil
+	}
+	return take()
+}
+
+// takeOwnTail takes in the own events behind the checkpoint of a journal, where a process
+// was killed before it had written that. They are signed and follow what is known. Left
+// out, the next events would claim their places, and this station would seem to have
+// signed two histories.
+func (l *Ledger) takeOwnTail(ctx context.Context, j *journal.Journal, result *SyncResult) error {
+	p := l.self()
+	have, leaf, err := logEnd(ctx, l.db, p.name)
+	if err != nil {
+		return err
+	}
+	cp, _, _, err := readPublished(j, p)
+	if err != nil {
+		return told(err, result)
+	}
+	files, _, err := j.Files(p.name)
+	if err != nil {
+		return told(err, result)
+	}
+	batch, err := readEvents(ctx, j, p, slices.DeleteFunc(files, func(f journal.File) bool { return f.Seq <= have }))
+	if err != nil {
+		return err
+	}
+	var tail []incoming
+	for _, in := range batch {
+		if in.err == nil && !in.newer && in.event.Seq == have+int64(len(tail))+1 && in.event.Prev == leaf {
+			tail, leaf = append(tail, in), in.leaf
+		}
+	}
+	_, shop, err := l.peers(ctx, l.db)
+	if err != nil {
+		return err
+	}
+	x := importing{ledger: l, j: j, p: p, result: result}
+	believed, _, err := x.believe(ctx, shop, tail)
+	if err != nil || len(believed) == 0 {
+		return err
+	}
+	grown, err := l.grow(ctx, p, have, believed, nil)
+	if err != nil {
+		return err
+	}
+	t := taking{l: l, p: p, vault: j.Vault(), batch: believed, grown: grown, have: have, size: cp.Size, result: result}
+	if err := l.write(ctx, func(tx queryer) error { return t.take(ctx, tx) }); err != nil {
+		return err
+	}
+	if t.erased {
+		return l.wipeAgain(ctx)
 	}
 	return nil
+}
+
+// told keeps an error about a file of a journal among what was not believed.
+func told(err error, result *SyncResult) error {
+	if refuse(err, result) {
+		return nil
+	}
+	return err
 }
 
 // findShop returns the shop's card, which must be the one that was compared, or

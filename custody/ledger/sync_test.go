@@ -208,6 +208,46 @@ func TestRebuildGivesTheSame(t *testing.T) {
 	}
 }
 
+// A process that is killed while it publishes leaves events behind the checkpoint. After
+// the loss of its ledger they are the station's all the same: it goes on behind them, and
+// nothing claims their places.
+func TestRebuildTakesWhatAKilledProcessHadPublished(t *testing.T) {
+	a, v := newShopfloor(t), newVault("v1")
+	b := a.join(t, "B2", v.Journal)
+	no := a.openCase(t)
+	a.sync(t, v.Journal)
+	b.sync(t, v.Journal)
+	checkpoint, err := v.mem.Read(journal.CheckpointName(a.st.Name()), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.startImage(t, no, "image-01")
+	a.append(t, Entry{Pub: custody.Heartbeat{}})
+	a.sync(t, v.Journal)
+	if err := v.mem.Write(journal.CheckpointName(a.st.Name()), checkpoint); err != nil {
+		t.Fatal(err)
+	}
+
+	root := a.st.Card()
+	again := &shopfloor{path: filepath.Join(privateDir(t), "ledger.db"), st: a.st, clock: a.clock}
+	l, _, err := Rebuild(t.Context(), again.path, a.st, a.clock.now, RebuildOptions{Shop: &root}, v.Journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Ledger = l
+	defer l.Close()
+	sameState(t, a, again)
+	again.append(t, Entry{Pub: custody.Heartbeat{}})
+	again.sync(t, v.Journal)
+	b.sync(t, v.Journal)
+	sameState(t, again, b)
+	for _, at := range []*shopfloor{again, b} {
+		if r, err := at.AuditWith(t.Context(), AuditOptions{Full: true, Journals: []*journal.Journal{v.Journal}}); err != nil || len(r.Faults) > 0 {
+			t.Errorf("%v, %v", r.Faults, err)
+		}
+	}
+}
+
 func TestOldLedgerPutBackIsFound(t *testing.T) {
 	a, v := newShopfloor(t), newVault("v1")
 	b := a.join(t, "B2", v.Journal)
