@@ -31,12 +31,9 @@ func (s *station) auditPaper(ctx context.Context, language custody.Language) (re
 			p.More = int64(len(result.Faults) - n)
 			break
 		}
-		fault := report.AuditFault{Check: string(f.Check), Words: f.What}
+		fault := report.AuditFault{Event: string(f.Type), Check: string(f.Check), Words: f.What}
 		if f.Ref != (custody.Ref{}) {
 			fault.Ref = f.Ref.String()
-		}
-		if f.Type != "" {
-			fault.Ref += " (" + string(f.Type) + ")"
 		}
 		p.Faults = append(p.Faults, fault)
 	}

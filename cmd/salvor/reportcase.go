@@ -49,7 +49,7 @@ func (s *station) handoverPaper(ctx context.Context, c custody.Case, o reportOpt
 		return nil, err
 	}
 	f.copyFor = report.CopyFor(o.copyFor)
-	p := report.HandoverPaper{Case: string(c.No), Customer: f.current(f.opened(), custody.FieldCustomer)}
+	p := report.HandoverPaper{Case: string(c.No), Images: int64(len(c.Images)), Customer: f.current(f.opened(), custody.FieldCustomer)}
 	if p.Head, p.Foot, err = s.frame(ctx, numbered(c.No, custody.PaperHandover), f.copyFor, language); err != nil {
 		return nil, err
 	}
@@ -73,8 +73,10 @@ func (s *station) handoverPaper(ctx context.Context, c custody.Case, o reportOpt
 		p.Items = append(p.Items, report.ReturnedItem{Item: f.handedIn()[i], Back: it.Since, Seen: it.SealState})
 	}
 	for _, i := range c.Images {
-		if i.Bad > 0 {
-			p.Missing = append(p.Missing, report.MissingData{Image: i.Name, Bytes: i.Bytes, Bad: i.Bad, Sector: i.Sector})
+		if unfinished := i.Seal == nil; i.Bad > 0 || unfinished {
+			p.Missing = append(p.Missing, report.MissingData{
+				Image: i.Name, Bytes: i.Bytes, Bad: i.Bad, Sector: i.Sector, Unfinished: unfinished, Untried: i.Untried,
+			})
 		}
 		if i.Remains() {
 			p.Held = append(p.Held, report.HeldCopy{Image: i.Name, Where: f.vault(i.Vault), Until: c.Deadline, Held: c.Held()})

@@ -49,7 +49,8 @@ type AuditedStation struct {
 
 // AuditFault is something that is not as it was signed.
 type AuditFault struct {
-	Ref   string `json:"ref"`             // the event: "T1/7 (hold.added)"; "" for the ledger as a whole
-	Check string `json:"check,omitempty"` // that found it: one of the Audit constants
-	Words string `json:"words"`           // English
+	Ref   string `json:"ref"`             // the event: "T1/7"; "" for the ledger as a whole
+	Event string `json:"event,omitempty"` // its type: "hold.added"; "" where it cannot be known
+	Check string `json:"check"`           // that found it: one of the Audit constants
+	Words string `json:"words"`           // what exactly, in English
 }

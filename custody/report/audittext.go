@@ -27,11 +27,11 @@ func (p AuditPaper) write(s *page) {
 		s.para(s.say("audit.faults_none"))
 	}
 	for _, f := range p.Faults {
-		check := ""
-		if f.Check != "" {
-			check = s.say("audit.not", "check", s.code("audit.check.", f.Check))
+		event := ""
+		if f.Event != "" {
+			event = s.code("event.", f.Event)
 		}
-		s.item(join(plain(f.Ref), check, s.say("doc.in_english", "words", f.Words)))
+		s.item(join(plain(f.Ref), event, s.code("audit.fault.", f.Check)) + " " + s.say("audit.technical", "words", f.Words))
 	}
 	if p.More > 0 {
 		s.para(s.count("audit.more", p.More))

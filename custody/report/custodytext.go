@@ -120,7 +120,7 @@ func (p *page) hands(h Hands) {
 }
 
 func (p CustodyPaper) timeline(s *page) {
-	s.heading(s.say("coc.chain") + s.colon() + " " + s.say("custody.timeline"))
+	s.heading(s.say("custody.chain") + s.colon() + " " + s.say("custody.timeline"))
 	s.para(s.say("custody.timeline_legend"))
 	t := layout.Table{Dense: true, Columns: []layout.Column{
 		{Title: s.say("coc.datetime"), Lead: true},

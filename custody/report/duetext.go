@@ -184,7 +184,7 @@ func (p DuePaper) people(s *page) {
 	}
 	s.heading(s.say("due.operators"))
 	for _, o := range p.Operators {
-		s.item(s.code("operator.", o.Lacks) + s.colon() + " " + join(plain(o.Name), plain(string(o.Since))))
+		s.item(plain(o.Name) + s.colon() + " " + strings.TrimSpace(s.code("operator.", o.Lacks)+" "+plain(string(o.Since))))
 	}
 }
 

@@ -21,6 +21,7 @@ type HandoverPaper struct {
 	Items   []ReturnedItem `json:"items,omitempty"`
 	Data    []ReturnedData `json:"data,omitempty"`
 	Ready   []Copy         `json:"ready,omitempty"`   // written out to be handed over, and still in the shop
+	Images  int64          `json:"images"`            // how many were begun
 	Missing []MissingData  `json:"missing,omitempty"` // what could not be recovered, per image
 	Held    []HeldCopy     `json:"held,omitempty"`    // copies that the shop still holds
 
@@ -58,6 +59,10 @@ type MissingData struct {
 	Bad    int64    `json:"bad"`            // bytes that could not be read
 	Sector int64    `json:"sector"`         // bytes
 	Words  Personal `json:"words,omitzero"` // what it means for his files, as a technician typed it
+
+	// Unfinished is set for an image that was never sealed: not all of the source was tried.
+	Unfinished bool  `json:"unfinished,omitempty"`
+	Untried    int64 `json:"untried,omitempty"` // bytes not tried, as last recorded; 0 unknown
 }
 
 // HeldCopy is a copy that the shop still holds.

@@ -123,15 +123,26 @@ func (p HandoverPaper) ready(s *page) {
 
 func (p HandoverPaper) missing(s *page) {
 	s.heading(s.say("data.not_recovered"))
+	if p.Images == 0 {
+		s.para(s.say("custody.copies_none"))
+		return
+	}
 	none := true
 	for _, m := range p.Missing {
-		if m.Bad <= 0 && m.Words.empty() {
+		if m.Bad <= 0 && m.Words.empty() && !m.Unfinished {
 			continue
 		}
 		none = false
 		text := plain(m.Image)
 		if m.Bad > 0 {
 			text += s.colon() + " " + s.badSectors(m.Bad, m.Sector)
+		}
+		if m.Unfinished {
+			untried := s.say("custody.not_sealed")
+			if m.Untried > 0 {
+				untried = join(untried, s.say("custody.untried")+s.colon()+" "+s.bytes(m.Untried))
+			}
+			text = join(text, untried)
 		}
 		if !m.Words.empty() {
 			text = join(text, s.personal(m.Words))

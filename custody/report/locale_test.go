@@ -103,7 +103,7 @@ func TestNoSentenceHasAnotherWordForASettledTerm(t *testing.T) {
 
 // families are the keys that are put together from a prefix and a code.
 var families = []string{
-	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.", "audit.do.",
+	"action.", "activity.", "attest.fate.", "attest.ground_", "attest.holds.", "attest.read.", "attest.technique.", "audit.check.", "audit.do.", "audit.fault.",
 	"carrier.", "checked.", "class.device.", "class.key.", "class.media.", "copykind.", "destroy.", "device.discard.", "device.sanitize.", "media.", "clock.", "condition.", "confirmed.", "custody.state.", "delay.", "due.state.", "end.",
 	"event.", "exempt.", "export.", "extension.", "fate.", "gap.", "hands.", "hold.", "hold.short.", "image.", "incident.", "item.", "level.", "medium.",
 	"operator.", "outcome.", "period.", "policy.", "policy.value.", "proved.", "purpose.short.", "reason.", "recipient.", "request.", "returned.", "risk.", "role.",
@@ -195,7 +195,7 @@ func TestEveryCodeOfAFamilyHasAText(t *testing.T) {
 	add("due.state.", DueKept, DueOverdue, DueHeld, DueFailed, DueUnvalidated, DueErasing, DueUndated)
 	add("operator.", OperatorNoAgreement, OperatorNoTraining, OperatorTrainingOld)
 	add("clock.", ClockRequest, ClockAuthority, ClockController, ClockReview)
-	for _, prefix := range []string{"audit.check.", "audit.do."} {
+	for _, prefix := range []string{"audit.check.", "audit.do.", "audit.fault."} {
 		add(prefix, AuditSignatures, AuditSequence, AuditLinks, AuditTree, AuditCommitments, AuditProjections, AuditStorage, AuditWitnesses, AuditAttests)
 	}
 	for _, code := range []string{ActivityRescue, ActivityCustomers, ActivityLedger, ActivityStaff, ActivityRights, ActivityForOthers} {

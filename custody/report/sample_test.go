@@ -94,6 +94,20 @@ func attestNotAssured() report.Attest {
 	return a
 }
 
+// attestReturned is of an image that lay in its vault again after its erasing, from a
+// backup: its keys had been destroyed with the first one.
+func attestReturned() report.Attest {
+	a := attest()
+	a.Ground, a.Key = report.GroundEarly, report.KeyPartial
+	a.Reasons = []string{"key files were destroyed by another job, as its signed record says", "a key file was not the one that was recorded"}
+	a.Keys[0].Fate, a.Keys[0].By = report.FateEarlier, "NAS/812"
+	a.Keys[1].Fate, a.Keys[1].By = report.FateEarlier, "NAS/812"
+	a.Keys = append(a.Keys, report.KeyCopy{Keystore: "usb-2", File: "0003.age", Fate: report.FateUnproved})
+	a.Storage = append(a.Storage, report.Storage{Holds: "keys", FileSystem: "vfat", Device: "sdc1", Model: "Cruzer Blade", Rotational: "no"})
+	a.Uncover()
+	return a
+}
+
 func attestFailed() report.Attest {
 	a := attest()
 	a.Key, a.Media, a.Root, a.Deadline = report.KeyNone, report.MediaFailed, "", time.Time{}
@@ -131,10 +145,10 @@ func custodyPaper(l custody.Language) report.CustodyPaper {
 			{Time: day(6, 9, 15), Ref: "B1/1051", Event: "data.opened", Detail: "image-01", Reason: report.Said("data back to the customer on a new disk"), Station: "B1", Operator: "Luc Vermeulen"},
 			{Time: day(6, 11, 2), Ref: "B1/1052", Event: "hold.added", Detail: "hold-1", Reason: report.Said("asked for by her lawyer; see letter of 24 October"), Station: "B1", Operator: "Luc Vermeulen"},
 			{
-				Time: day(6, 12, 30), Ref: "B1/1054", Event: "data.restored", Detail: "image-01, c-4f2a91d0", Bytes: 500_107_862_016, Station: "B1", Operator: "Luc Vermeulen",
+				Time: day(6, 12, 30), Ref: "B1/1053", Event: "data.restored", Detail: "image-01, c-4f2a91d0", Bytes: 500_107_862_016, Station: "B1", Operator: "Luc Vermeulen",
 				Codes: []string{"where.device", "export.removable", "export.plain", "export.handover"},
 			},
-			{Time: day(7, 8, 0), Ref: "B1/1053", Event: "some.later.event", Station: "B1", Operator: "Luc Vermeulen", Corrects: "B1/1039"},
+			{Time: day(7, 8, 0), Ref: "B1/1054", Event: "some.later.event", Station: "B1", Operator: "Luc Vermeulen", Corrects: "B1/1039"},
 		},
 		Images: []report.Image{{
 			Name: "image-01", Item: "1", UUID: "3f0c9d2e7a5b48618f0e1d2c3b4a5968", Bytes: 500_107_862_016, Sector: 512,
@@ -147,7 +161,7 @@ func custodyPaper(l custody.Language) report.CustodyPaper {
 			{Where: "nas1", Holds: "image-01", Made: day(0, 13, 42), Bytes: 141_733_920_768, Encrypted: true, Verified: day(0, 13, 55)},
 			{Where: "nas1", Holds: "image-01", Key: "0001.age", Made: day(0, 8, 10), Bytes: 4608, Encrypted: true},
 			{Where: "device", Holds: "image-01", Out: true, Made: day(6, 10, 48), Bytes: 500_107_862_016},
-			{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(8, 10, 48), Bytes: 500_107_862_016},
+			{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(6, 12, 30), Bytes: 500_107_862_016},
 			{Where: "file", Holds: "image-01", Out: true, ID: "c-77aa0123", Begun: true, Made: day(9, 10, 48)},
 		},
 		Openings: []report.Opening{{
@@ -201,7 +215,6 @@ func custodyErased(l custody.Language) report.CustodyPaper {
 		report.Step{Time: day(100, 9, 0), Ref: "NAS/950", Event: "private.erased", Station: "NAS", Operator: "op-7f3a"},
 	)
 	p.Images[0].State, p.Images[0].SHA256 = "erased", gone
-	p.Images[0].Verified = nil
 	p.Copies = p.Copies[:2]
 	for i := range p.Copies {
 		p.Copies[i].ErasedOn, p.Copies[i].How, p.Copies[i].Attest = day(91, 3, 1), "CE-COMPLETE / CLEAR-RAW", "01jk4q8zr5w2v9x3t7c6m0n1hb"

@@ -9,6 +9,19 @@ import (
 	"salvor/custody/report"
 )
 
+// headAt and footAt are of a paper that was printed then.
+func headAt(l custody.Language, at time.Time) report.Head {
+	h := head(l)
+	h.PrintedAt = at
+	return h
+}
+
+func footAt(at time.Time) report.Foot {
+	f := foot()
+	f.AuditedAt = at.Add(-2 * time.Second)
+	return f
+}
+
 func headFor(l custody.Language, c report.CopyFor) report.Head {
 	h := head(l)
 	h.Copy = c
@@ -73,7 +86,7 @@ func intakeBusiness(l custody.Language) report.IntakePaper {
 func handoverPaper(l custody.Language, c report.CopyFor) report.HandoverPaper {
 	return report.HandoverPaper{
 		Head: headFor(l, c), Case: "B1-2026-0042", At: day(6, 14, 0), By: "Luc Vermeulen", Customer: report.Said("Marie-Hélène Vandenbroucke-Desmedt"),
-		To: custody.RecipientProxy, Receiver: report.Said("Zoë Łukasiewicz-Yılmaz"), Checked: custody.CheckedIdentity,
+		To: custody.RecipientProxy, Receiver: report.Said("Zoë Łukasiewicz-Yılmaz"), Checked: custody.CheckedIdentity, Images: 2,
 		Items: []report.ReturnedItem{{
 			Item: report.Item{Number: "1", Kind: "hdd", Model: report.Said("TOSHIBA MQ01ABD050"), Serial: report.Said("Y3S9T0FKT"), Seal: "Z-00417", Condition: report.Said("as it came in"), Accessories: report.Said("USB cable")},
 			Seen: custody.SealOpened,
@@ -82,10 +95,10 @@ func handoverPaper(l custody.Language, c report.CopyFor) report.HandoverPaper {
 			Time: day(6, 10, 48), Image: "image-01", Medium: custody.MediumSold, Model: report.Said("Samsung T7"), Serial: report.Said("S6XJNS0T"),
 			Files: 48_211, Bytes: 311_402_118_144, SHA256: report.Said(strings.Repeat("77", 32)), Verified: true, Plain: true,
 		}},
-		Missing: []report.MissingData{{Image: "image-01", Bytes: 500_107_862_016, Bad: 64_512, Sector: 512, Words: report.Said("two videos of 2021 do not play to the end")}},
+		Missing: []report.MissingData{{Image: "image-01", Bytes: 500_107_862_016, Bad: 64_512, Sector: 512, Words: report.Said("two videos of 2021 do not play to the end")}, {Image: "image-02", Bytes: 64_000_000_000, Unfinished: true, Untried: 12_000_000_000}},
 		Held:    []report.HeldCopy{{Image: "image-01", Where: "nas1", Until: day(90, 8, 0), Held: true}, {Image: "image-01", Out: "c-77aa0123"}},
 		Ready: []report.Copy{
-			{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(6, 10, 48), Bytes: 500_107_862_016},
+			{Where: "device", Holds: "image-01", Out: true, ID: "c-4f2a91d0", Removable: true, Handover: true, Made: day(6, 12, 30), Bytes: 500_107_862_016},
 			{Holds: "image-01", Out: true, ID: "c-90b1e2f3", Removable: true, Handover: true, Begun: true, Made: day(6, 10, 2)},
 		},
 		Foot: foot(),
@@ -167,7 +180,8 @@ func registerPaper(l custody.Language) report.RegisterPaper {
 }
 
 func incidentsPaper(l custody.Language) report.IncidentsPaper {
-	return report.IncidentsPaper{Head: head(l), At: day(12, 9, 0), Foot: foot(), Incidents: []report.Incident{
+	at := day(12, 9, 0)
+	return report.IncidentsPaper{Head: headAt(l, at), At: at, Foot: footAt(at), Incidents: []report.Incident{
 		{
 			ID: "inc-2", Kind: custody.IncidentLost, Role: custody.RoleProcessor, Aware: day(11, 6, 0), Cases: []string{"B1-2026-0042", "B1-2026-0051"},
 			Facts: report.Said("An external disk with two encrypted copies was not found at the monthly count."), Risk: custody.RiskHigh, Subjects: 2, Records: 1,
@@ -182,16 +196,21 @@ func incidentsPaper(l custody.Language) report.IncidentsPaper {
 		},
 		{
 			ID: "inc-0", Kind: custody.IncidentUnavailable, Role: custody.RoleController, Aware: day(0, 9, 0), Risk: custody.RiskNone,
-			Authority: report.Notification{Due: day(3, 9, 0), Exempt: custody.ExemptNoRisk}, Closed: day(1, 9, 0), Facts: report.Erased(day(100, 9, 0)),
+			Authority: report.Notification{Due: day(3, 9, 0), Exempt: custody.ExemptNoRisk}, Closed: day(1, 9, 0), Facts: report.Erased(day(10, 9, 0)),
 		},
 	}}
 }
 
 func requestsPaper(l custody.Language) report.RequestsPaper {
-	return report.RequestsPaper{Head: head(l), At: day(30, 9, 0), Foot: foot(), Requests: []report.Request{
-		{ID: "req-3", Kind: custody.RequestErasure, From: report.Said("Ömer Yılmaz"), Received: day(29, 9, 0), Due: day(60, 23, 0)},
-		{ID: "req-2", Case: "B1-2026-0042", Kind: custody.RequestAccess, From: report.Said("Marie-Hélène Vandenbroucke-Desmedt"), Words: report.Said("everything you hold about me"), Received: day(1, 9, 0), Due: day(29, 9, 0), Told: day(20, 9, 0), Extended: day(88, 9, 0), Extension: custody.ExtensionComplex},
-		{ID: "req-1", Kind: custody.RequestCopy, From: report.Erased(day(100, 9, 0)), Received: day(-60, 9, 0), Due: day(-30, 9, 0), Answered: day(-28, 9, 0), Outcome: custody.OutcomePartly, Delay: custody.DelayAbsence, Reason: report.Said("illness")},
+	// One month, and three where that was told in time, to the same hour in Brussels.
+	on := func(year int, month time.Month, d, hour int) time.Time {
+		return time.Date(year, month, d, hour, 5, 7, 0, time.UTC)
+	}
+	at := on(2027, time.February, 1, 9)
+	return report.RequestsPaper{Head: headAt(l, at), At: at, Foot: footAt(at), Requests: []report.Request{
+		{ID: "req-3", Kind: custody.RequestErasure, From: report.Said("Ömer Yılmaz"), Received: on(2027, time.January, 18, 9), Due: on(2027, time.February, 18, 9)},
+		{ID: "req-2", Case: "B1-2026-0042", Kind: custody.RequestAccess, From: report.Said("Marie-Hélène Vandenbroucke-Desmedt"), Words: report.Said("everything you hold about me"), Received: on(2026, time.December, 11, 9), Due: on(2027, time.January, 11, 9), Told: on(2027, time.January, 8, 15), Extended: on(2027, time.March, 11, 9), Extension: custody.ExtensionComplex},
+		{ID: "req-1", Kind: custody.RequestCopy, From: report.Erased(on(2027, time.January, 28, 9)), Received: on(2026, time.September, 30, 8), Due: on(2026, time.October, 30, 9), Answered: on(2026, time.November, 2, 10), Outcome: custody.OutcomePartly, Delay: custody.DelayAbsence, Reason: report.Said("illness")},
 	}}
 }
 
@@ -213,7 +232,7 @@ func auditBroken(l custody.Language) report.AuditPaper {
 	p.Checks[1].OK, p.Checks[2].OK, p.Checks[8].OK, p.Checks[8].Undone = false, false, false, true
 	p.More = 2
 	p.Faults = []report.AuditFault{
-		{Ref: "B1/1044 (image.sealed)", Check: report.AuditSignatures, Words: "the signature does not fit the text"},
+		{Ref: "B1/1044", Event: "image.sealed", Check: report.AuditSignatures, Words: "the signature does not fit the text"},
 		{Check: report.AuditSequence, Words: "the newest checkpoint names more events than there are"},
 	}
 	p.Foot.Ledger = report.LedgerBroken
@@ -322,4 +341,13 @@ func destructionPaper(l custody.Language) report.DestructionPaper {
 		Method: custody.DestroyDrill, Date: "2027-01-20", Reason: report.Said("61 sectors could not be overwritten"), PerformedBy: "Luc Vermeulen", Witness: "An Peeters",
 		Recycler: report.Said("Recyclage Oost BV"), Reference: report.Said("RO-2027-118"), Ref: "B1/1203", Foot: foot(),
 	}
+}
+
+// destructionOfVault is of a medium of the shop itself, with what is known of it no more.
+func destructionOfVault(l custody.Language) report.DestructionPaper {
+	p := destructionPaper(l)
+	p.Case, p.Item, p.Model, p.Serial = "", "", report.Personal{}, report.Erased(day(100, 9, 0))
+	p.Kind, p.Store, p.Method = custody.CopyVault, "usb-2", custody.DestroyShred
+	p.Reason, p.Recycler, p.Reference = report.Personal{}, report.Personal{}, report.Personal{}
+	return p
 }
