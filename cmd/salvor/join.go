@@ -163,6 +163,9 @@ func (p *program) finishJoin(ctx context.Context, dir string, v *openedVault, ca
 		return ledger.Join(ctx, path, keys, card, p.now, v.journal())
 	})
 	if errors.Is(err, ledger.ErrUnknownStation) {
+		if err := askAgain(v, keys); err != nil {
+			return err
+		}
 		return &ui.Error{
 			Code: ui.Incomplete, What: "init", Why: "station " + keys.Name() + " is not approved yet; its code is " + journal.PairCode(card, keys.Card()),
 			Hint: "at a station of the shop: salvor station approve " + keys.Name() + "; then repeat this command", Err: err,
@@ -177,6 +180,25 @@ func (p *program) finishJoin(ctx context.Context, dir string, v *openedVault, ca
 	}
 	p.term.Say("station %s has joined: %s about %s taken in", keys.Name(), eventCount(result.Imported), caseCount(len(result.Cases)))
 	return nil
+}
+
+// askAgain writes the request of a station that waits, where it is gone from the vault or
+// was changed there.
+func askAgain(v *openedVault, keys ledger.Station) error {
+	requests, _, err := v.journal().Requests()
+	if err != nil {
+		return fmt.Errorf("vault at %s: %w", v.path, err)
+	}
+	for _, r := range requests {
+		switch {
+		case r == keys.Card():
+			return nil
+		case r.Station == keys.Name():
+			return refuse("init", "another machine asks to join as "+keys.Name(), "if it is none of the shop's, find out who changed the vault; else begin anew under another name: --state DIR --station NAME")
+		}
+	}
+	_, err = ledger.AskToJoin(v.journal(), keys)
+	return err
 }
 
 // buildLedger makes a ledger beside its place, tells it where the vault is, and puts it

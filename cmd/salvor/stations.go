@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -33,13 +34,12 @@ type waiting struct {
 }
 
 // waitingStations are the stations that ask in the vaults that are here. What lies
-// there and is no request is named.
-func (s *station) waitingStations(ctx context.Context) ([]waiting, error) {
+// there and is no request is named, and in refused.
+func (s *station) waitingStations(ctx context.Context) (list []waiting, refused []journal.Refusal, err error) {
 	names, err := s.vaultNames(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []waiting
 	err = s.withJournals(ctx, func(journals []*journal.Journal) error {
 		for _, j := range journals {
 			requests, err := s.ledger.Requests(ctx, j)
@@ -48,6 +48,7 @@ func (s *station) waitingStations(ctx context.Context) ([]waiting, error) {
 			}
 			for _, r := range refusals(err) {
 				s.term.Warn("%s", refusalWords(names, r))
+				refused = append(refused, r)
 			}
 			if err != nil && !errors.Is(err, ledger.ErrRefused) {
 				return err
@@ -58,7 +59,7 @@ func (s *station) waitingStations(ctx context.Context) ([]waiting, error) {
 		}
 		return nil
 	})
-	return list, err
+	return list, refused, err
 }
 
 type stationRow struct {
@@ -93,7 +94,7 @@ func (s *station) listStations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asking, err := s.waitingStations(ctx)
+	asking, refused, err := s.waitingStations(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,10 @@ func (s *station) listStations(ctx context.Context) error {
 		rows = append(rows, stationRow{Station: w.Card.Station, State: "asks", Code: w.Code})
 	}
 	if s.json {
-		return s.term.Document(map[string]any{"stations": rows, "shop": card.Shop, "shop_key": card.Sign, "shop_code": card.Code()})
+		if err := s.term.Document(map[string]any{"stations": rows, "shop": card.Shop, "shop_key": card.Sign, "shop_code": card.Code()}); err != nil || len(refused) == 0 {
+			return err
+		}
+		return notBelieved(refused)
 	}
 	t := s.term.Table("station", "state", "since", "~code")
 	for _, r := range rows {
@@ -130,6 +134,9 @@ func (s *station) listStations(ctx context.Context) error {
 	}
 	s.term.Say("the shop's key is %s", card.Sign)
 	s.term.Say("the code of the shop's card, for the safe, is %s", card.Code())
+	if len(refused) > 0 {
+		return notBelieved(refused)
+	}
 	return nil
 }
 
@@ -156,7 +163,7 @@ func (s *station) approveStation(ctx context.Context, name, code string) error {
 	if err != nil {
 		return err
 	}
-	asking, err := s.waitingStations(ctx)
+	asking, refused, err := s.waitingStations(ctx)
 	if err != nil {
 		return err
 	}
@@ -169,6 +176,12 @@ func (s *station) approveStation(ctx context.Context, name, code string) error {
 	if found == nil {
 		if err := s.enrolledAlready(ctx, name); err != nil {
 			return err
+		}
+		if slices.ContainsFunc(refused, func(r journal.Refusal) bool { return r.Station == name }) {
+			return &ui.Error{
+				Code: ui.VerifyFailed, What: "station " + name, Why: "what lies in the vault is not the request that it wrote",
+				Hint: "find out who changed the vault; salvor init --join VAULT on that machine writes it again", Err: &ledger.RefusedError{Refusals: refused},
+			}
 		}
 		return &ui.Error{Code: ui.NotFound, What: "station " + name, Why: "it asks in no vault that is here", Hint: "on that machine: salvor init --join VAULT; here: salvor station list"}
 	}
