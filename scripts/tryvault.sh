@@ -56,8 +56,13 @@ echo "the restored disk is equal"
 "$salvor" purge --dry-run
 killed "$salvor" purge --json
 patient "$salvor" purge -q || [ $? = 3 ]
-"$salvor" report attest "$case_no" --format json | tr ',' '\n' | grep -E '"(key|media|virtual|file_system|equal|total)"' | tr '\n' ' '
-echo
+attest=$("$salvor" report attest "$case_no" --format json)
+tr ',' '\n' <<<"$attest" | grep -E '"(key|media|virtual|file_system|equal|total)"' | tr '\n' ' '
+case $attest in
+*'asked and did not say'*) echo "the storage did not say whether it keeps snapshots" ;;
+*'"snapshots":['*) echo "the storage keeps snapshots, or a recycle bin" ;;
+*) echo "the storage named no snapshots" ;;
+esac
 left=$(find "$vault" -type f ! -name salvor-vault.json ! -path "$vault/.salvor/*")
 [ -z "$left" ] || { echo "left in the vault: $left" >&2; exit 1; }
 "$salvor" audit
