@@ -61,12 +61,13 @@ test-kill: ## SIGKILL at 300 moments of imaging, 200 of purging and 250 wipes (K
 	$(GO) test -timeout 60m ./wipe ./wipe/device -run Killed -v -args -kills 200
 
 .PHONY: test-long
-test-long: ## kills and drop-offs on a failing device, random histories by the thousand, every paper in a browser
+test-long: ## kills and drop-offs on a failing device, random histories by the thousand, a long year of a shop, every paper in a browser
 	@scripts/setup.sh build test browser
 	$(GO) test -timeout 60m ./rescue -run Killed -args -kills 1000
 	$(GO) test -timeout 60m ./rescue/blockdev -run TestEngineSurvives -v -args -kills 1000
 	$(GO) test -timeout 60m ./custody -run TestHistories -args -histories 10000
 	$(GO) test -timeout 60m ./custody/report -args -all
+	$(GO) test -timeout 60m ./cmd/salvor -run TestAYear -v -args -acts 400 -year 0
 	$(GO) test -timeout 90m ./custody/ledger -run 'Converge|LosesNoHold|ErasedPrivate' -rapid.checks=2000
 
 .PHONY: fuzz

@@ -18,7 +18,7 @@ import (
 
 // loseLedger takes the ledger away, as the crash of a disk does, and makes it again
 // from the journals in the vault.
-func (b *bench) loseLedger() {
+func (b *bench) loseLedger(more ...string) {
 	b.t.Helper()
 	found, err := filepath.Glob(filepath.Join(b.state, "ledger.db*"))
 	if err != nil || len(found) == 0 {
@@ -29,7 +29,7 @@ func (b *bench) loseLedger() {
 			b.t.Fatal(err)
 		}
 	}
-	b.must("ledger", "rebuild", "--from", b.vault)
+	b.must(append([]string{"ledger", "rebuild", "--from", b.vault}, more...)...)
 }
 
 // join has a second station of the shop join through the vault.
