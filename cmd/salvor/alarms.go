@@ -10,6 +10,9 @@ import (
 // spoiltHint is what to do about a file in a vault that is not what salvor wrote there.
 const spoiltHint = "find out who changed the vault; once the file is moved away, salvor sync at its station puts it back"
 
+// misledHint is what to do about a ledger that took in what a thief had signed.
+const misledHint = "keep a copy of ledger.db, take it away, then salvor ledger rebuild --from VAULT"
+
 // recordVerdicts say what the alarms and refusals of ledgers, journals and operators'
 // keys mean at the desk. Alarms come first: a file that is not believed matters less
 // than a station that is not what it was.
@@ -17,6 +20,7 @@ func recordVerdicts() []verdict {
 	return []verdict{
 		{ledger.ErrCloned, ui.VerifyFailed, "stop working on this station; keep its ledger, find the other machine, retire the station at another one (salvor station retire) and set it up anew"},
 		{ledger.ErrRolledBack, ui.VerifyFailed, "somebody put an old ledger in its place: keep a copy of it and find out who; salvor ledger catch-up takes back what the vaults hold"},
+		{ledger.ErrMisled, ui.VerifyFailed, misledHint},
 		{ledger.ErrUnpublished, ui.Absent, "mount the vault, then salvor sync"},
 		{journal.ErrWrongShop, ui.Refused, "this is the vault of another shop: mount the right disk"},
 		{ledger.ErrRetired, ui.VerifyFailed, "ask where that disk was; salvor station settle NAME --vault VAULT says whether it counts"},

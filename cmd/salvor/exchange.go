@@ -176,6 +176,9 @@ func notBelieved(list []journal.Refusal) error {
 	if !slices.ContainsFunc(list, func(r journal.Refusal) bool { return !errors.Is(r.Why, ledger.ErrRetired) }) {
 		hint = hintOf(ledger.ErrRetired)
 	}
+	if slices.ContainsFunc(list, func(r journal.Refusal) bool { return errors.Is(r.Why, ledger.ErrMisled) }) {
+		hint = misledHint
+	}
 	return &ui.Error{
 		Code: ui.VerifyFailed, What: "journal", Why: fmt.Sprintf("%s not believed; each is named above", counted(len(list), "file in the vaults was", "files in the vaults were")),
 		Hint: hint,

@@ -196,6 +196,25 @@ func Rebuild(ctx context.Context, path string, st Station, now func() time.Time,
 }
 
 func rebuild(ctx context.Context, path string, st Station, now func() time.Time, o RebuildOptions, journals []*journal.Journal) (*Ledger, SyncResult, error) {
+	ends := make(map[string]logEnds)
+	for {
+		l, result, err := build(ctx, path, st, now, o, ends, journals)
+		if err != nil {
+			return l, result, err
+		}
+		known := len(ends)
+		if err := l.learnEnds(ctx, ends); err != nil || len(ends) == known {
+			return l, result, err
+		}
+		// What a thief has signed anew was read before the event that retires the station.
+		if err := l.abandon(path, nil); err != nil {
+			return nil, result, err
+		}
+	}
+}
+
+// build makes a ledger once, with what is known from before of retired stations.
+func build(ctx context.Context, path string, st Station, now func() time.Time, o RebuildOptions, ends map[string]logEnds, journals []*journal.Journal) (*Ledger, SyncResult, error) {
 	var result SyncResult
 	root, msg, err := findShop(st, o.Shop, journals)
 	if err != nil {
@@ -213,8 +232,8 @@ func rebuild(ctx context.Context, path string, st Station, now func() time.Time,
 			return l, result, err
 		}
 	}
-	l.trust, l.identities = o.Trust, o.Identities
-	defer func() { l.trust, l.identities = nil, nil }()
+	l.trust, l.identities, l.ends = o.Trust, o.Identities, ends
+	defer func() { l.trust, l.identities, l.ends = nil, nil, nil }()
 	if err := l.takeAll(ctx, journals, &result); err != nil {
 		return l, result, err
 	}

@@ -53,6 +53,9 @@ var (
 	ErrCloned = errors.New("this station's key has signed another history")
 	// ErrFork: another station has signed two histories. Both are kept.
 	ErrFork = errors.New("the station has signed two histories")
+	// ErrMisled is an [ErrFork]: of a retired station the ledger holds another log than the
+	// retirement names. The journals tell a ledger that is made anew which one counts.
+	ErrMisled = fmt.Errorf("%w, and this ledger holds the one that does not count: make it anew from the vaults", ErrFork)
 	// ErrRollback: a journal is older than it was when we last looked.
 	ErrRollback = errors.New("older than when it was last read")
 )

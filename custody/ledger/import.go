@@ -246,10 +246,20 @@ func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, 
 	if x.have, x.leaf, err = logEnd(ctx, l.db, p.name); err != nil {
 		return err
 	}
-	if x.station, _ = shop.Station(p.name); x.station.Retired != nil {
-		if x.bounds, err = l.bounds(ctx, l.db, shop, x.station); err != nil {
+	ends, err := l.endsOf(ctx, l.db, shop, p.name)
+	if err != nil {
+		return err
+	}
+	x.station, x.bounds = ends.station, ends.bounds
+	wrong, err := l.misled(ctx, l.db, ends)
+	if err != nil {
+		return err
+	}
+	if wrong {
+		if err := l.keepForks(ctx, j, p); err != nil {
 			return err
 		}
+		return j.Refuse(p.name, file, ErrMisled)
 	}
 	if x.settled() {
 		return nil

@@ -127,6 +127,64 @@ func (l *Ledger) bounds(ctx context.Context, q queryer, shop custody.Shop, s cus
 	return list, nil
 }
 
+// logEnds are a retired station and how far its log counts.
+type logEnds struct {
+	station custody.Station
+	bounds  []bound
+}
+
+// endsOf returns how far the log of a station counts; no bounds where it is not retired.
+func (l *Ledger) endsOf(ctx context.Context, q queryer, shop custody.Shop, name string) (logEnds, error) {
+	s, _ := shop.Station(name)
+	if s.Retired == nil {
+		known, ok := l.ends[name]
+		if !ok {
+			known.station = s
+		}
+		return known, nil
+	}
+	list, err := l.bounds(ctx, q, shop, s)
+	return logEnds{s, list}, err
+}
+
+// misled says whether the ledger holds another log of a retired station than its
+// retirement names: it was signed anew by a thief, and taken in before the retirement was
+// known. Of two witnesses that contradict each other nobody can tell, see the audit.
+func (l *Ledger) misled(ctx context.Context, q queryer, e logEnds) (bool, error) {
+	if len(e.bounds) == 0 || e.bounds[0].root.IsZero() {
+		return false, nil
+	}
+	end := e.bounds[0]
+	size, _, err := logEnd(ctx, q, e.station.Station)
+	if err != nil || size < end.size {
+		return false, err
+	}
+	root, err := rootAt(ctx, q, e.station.Station, end.size)
+	return root != end.root, err
+}
+
+// learnEnds adds the stations of which the ledger holds another log than counts.
+func (l *Ledger) learnEnds(ctx context.Context, ends map[string]logEnds) error {
+	shop, err := foldShop(ctx, l.db)
+	if err != nil {
+		return err
+	}
+	for _, s := range shop.Stations {
+		e, err := l.endsOf(ctx, l.db, shop, s.Station)
+		if err != nil {
+			return err
+		}
+		wrong, err := l.misled(ctx, l.db, e)
+		if err != nil {
+			return err
+		}
+		if wrong {
+			ends[s.Station] = e
+		}
+	}
+	return nil
+}
+
 // seenBefore returns what the last event of a witness that did not know of a retirement
 // names as the head of the retired station's log. What a station knows only grows, so
 // that event is found by halving.

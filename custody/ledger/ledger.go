@@ -50,6 +50,9 @@ type Ledger struct {
 	// identities open private parts that are sealed to the shop and not to this
 	// station, while a ledger is rebuilt.
 	identities []age.Identity
+	// ends are of stations whose retirement was read behind what is not their log, while a
+	// ledger is rebuilt.
+	ends map[string]logEnds
 
 	wipeFile func(path string) error // a test puts a failing one here
 }
