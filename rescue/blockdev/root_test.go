@@ -229,6 +229,14 @@ func TestDeviceInUseIsRefused(t *testing.T) {
 			t.Errorf("OpenTarget: %v", err)
 		}
 	})
+	t.Run("below a loop device", func(t *testing.T) {
+		dev := loop(t, file(t, make([]byte, 1<<20)))
+		upper := loop(t, dev)
+		refused(t, dev, ErrInUse)
+		if _, err := CheckTarget(upper); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dev) {
+			t.Errorf("CheckTarget: %v", err)
+		}
+	})
 	t.Run("held by a volume", func(t *testing.T) {
 		dev := loop(t, file(t, make([]byte, 1<<20)))
 		name := "salvor-test-" + filepath.Base(dev)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -698,6 +699,67 @@ func TestIdentities(t *testing.T) {
 	gone.Serial = "S9"
 	_, err := h.findAgain(gone)
 	mustBe(t, err, ErrVanished)
+}
+
+// TestTwoWaysToOneDisk: a disk is not wiped while what may be another way to it is in use.
+func TestTwoWaysToOneDisk(t *testing.T) {
+	const system = "1 0 0:2 / / rw - rootfs rootfs rw\n"
+	for _, c := range []struct {
+		name   string
+		mounts string
+		wwn    [2]string
+		size   string // of the other one
+		want   error
+	}{
+		{name: "nothing uses the other one", size: "4096\n"},
+		{name: "the other one is mounted", mounts: "2 1 8:32 / /mnt rw - ext4 x rw\n", size: "4096\n", want: ErrTwin},
+		{name: "the other one holds the system", mounts: "2 1 8:32 / /home rw - ext4 x rw\n", size: "4096\n", want: ErrTwin},
+		{name: "the other one is another disk", mounts: "2 1 8:32 / /mnt rw - ext4 x rw\n", size: "4096\n", wwn: [2]string{"naa.5", "naa.6"}},
+		{name: "only one of them says its name", mounts: "2 1 8:32 / /mnt rw - ext4 x rw\n", size: "4096\n", wwn: [2]string{"naa.5", ""}, want: ErrTwin},
+		{name: "the other one is larger", mounts: "2 1 8:32 / /mnt rw - ext4 x rw\n", size: "8192\n"},
+		{name: "it is the same", size: "4096\n", wwn: [2]string{"naa.5", "naa.5"}, want: ErrTwin},
+	} {
+		files := map[string]string{"sys/devices/usb1/1-1/idVendor": "0781\n", "sys/devices/usb1/1-1/serial": "U77\n"}
+		links := map[string]string{}
+		for i, name := range []string{"sdb", "sdc"} {
+			dir := "sys/devices/usb1/1-1/host1/block/" + name
+			files[dir+"/dev"] = fmt.Sprintf("8:%d\n", 16*(i+1))
+			files[dir+"/size"] = []string{"4096\n", c.size}[i]
+			if c.wwn[i] != "" {
+				files[dir+"/device/wwid"] = c.wwn[i] + "\n"
+			}
+			for _, link := range []string{"sys/block/" + name, "sys/class/block/" + name, fmt.Sprintf("sys/dev/block/8:%d", 16*(i+1))} {
+				links[link] = dir
+			}
+		}
+		h := fakeHost(t, system+c.mounts, files, links)
+		n, err := h.Named("sdb")
+		check(t, err)
+		id := h.describe(n)
+		if id.BySerial() {
+			t.Errorf("%s: %+v", c.name, id)
+		}
+		if err := h.notTwin("/dev/sdb", id, nil); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// TestAnNVMeDiskOfManyWaysIsOne: the kernel shows each way beside the disk, and hides it.
+func TestAnNVMeDiskOfManyWaysIsOne(t *testing.T) {
+	files, links := map[string]string{}, map[string]string{}
+	for name, hidden := range map[string]string{"nvme0n1": "0\n", "nvme0c0n1": "1\n"} {
+		dir := "sys/devices/virtual/" + name
+		files[dir+"/size"], files[dir+"/hidden"] = "4096\n", hidden
+		files[dir+"/device/serial"], files[dir+"/wwid"] = "N1\n", "eui.1\n"
+		links["sys/block/"+name], links["sys/class/block/"+name] = dir, dir
+	}
+	h := fakeHost(t, "", files, links)
+	n, err := h.Named("nvme0n1")
+	check(t, err)
+	if id := h.describe(n); !id.BySerial() || id.Confirmation() != "N1" {
+		t.Errorf("%+v", id)
+	}
 }
 
 // TestPace: the rest is foreseen by what was measured, and by the shape of the disk.

@@ -84,6 +84,10 @@ func (d *Device) hold() error {
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK || sysblock.Dev(st.Rdev) != d.n.Dev {
 		return fmt.Errorf("%s: %w", d.path, ErrOther)
 	}
+	// The name of what a loop device stands on may be one of another container.
+	if st, err := unix.IoctlLoopGetStatus64(int(d.f.Fd())); err == nil && d.id.Transport == "loop" && st.Rdevice != 0 {
+		return &RefusedError{Path: d.path, By: sysblock.Dev(st.Rdevice), Err: ErrVolume}
+	}
 	size, sector, err := geometry(d.f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.path, err)

@@ -95,23 +95,15 @@ func (h host) look(path string, keep []string) (Identity, sysblock.Node, error) 
 	if err := h.notUsed(path, n); err != nil {
 		return Identity{}, n, err
 	}
-	if below := n.Slaves(); len(below) > 0 {
+	if below := n.Below(); len(below) > 0 {
 		return Identity{}, n, &RefusedError{Path: path, By: strings.Join(below, ", "), Err: ErrVolume}
 	}
 	if err := h.notWritten(path, n); err != nil {
 		return Identity{}, n, err
 	}
 	id := h.describe(n)
-	for _, name := range id.Twins {
-		twin, err := h.Named(name)
-		if err != nil {
-			continue // gone meanwhile
-		}
-		// Two cheap sticks may share a number. With its size and its world wide name
-		// it is one disk on two ways, and only one of them would be held.
-		if twin.Bytes() == id.Bytes && id.WWN != "" && id.WWN == twin.WWN() {
-			return id, n, &RefusedError{Path: path, By: name, Err: ErrTwin}
-		}
+	if err := h.notTwin(path, id, keep); err != nil {
+		return id, n, err
 	}
 	switch {
 	case id.Bytes == 0:
@@ -151,8 +143,65 @@ func (h host) notKept(path string, n sysblock.Node, keep []string) error {
 		if below.Unknown && file == "" {
 			return &RefusedError{Path: path, By: "what " + dir + " lies on cannot be found out", Err: ErrKept}
 		}
-		if rel, err := filepath.Rel(dir, file); file != "" && err == nil && filepath.IsLocal(rel) {
+		if lies(file, dir) {
 			return &RefusedError{Path: path, By: dir, Err: ErrKept}
+		}
+	}
+	return nil
+}
+
+// lies tells whether a file is dir or lies below it: by their names, and by what they are,
+// since the kernel may know the file by another mount of the same directory.
+func lies(file, dir string) bool {
+	if file == "" {
+		return false
+	}
+	if rel, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(rel) {
+		return true
+	}
+	place, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	for {
+		if st, err := os.Stat(file); err == nil && os.SameFile(st, place) {
+			return true
+		}
+		if up := filepath.Dir(file); up != file {
+			file = up
+			continue
+		}
+		return false
+	}
+}
+
+// notTwin refuses a disk that is there on two ways: only one of them would be held. Two
+// cheap sticks may share a number and a size. With its world wide name it is one disk;
+// where that is not known it may be, and is let be only while nothing uses the other one.
+func (h host) notTwin(path string, id Identity, keep []string) error {
+	for _, name := range id.Twins {
+		twin, err := h.Named(name)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		wwn := twin.WWN()
+		if twin.Bytes() != id.Bytes || wwn != id.WWN && wwn != "" && id.WWN != "" {
+			continue
+		}
+		refused := &RefusedError{Path: path, By: name, Err: ErrTwin}
+		if wwn != "" && wwn == id.WWN {
+			return refused
+		}
+		for _, free := range []func() error{
+			func() error { return h.notSystem(path, twin) },
+			func() error { return h.notKept(path, twin, keep) },
+			func() error { return h.notUsed(path, twin) },
+			func() error { return h.notWritten(path, twin) },
+		} {
+			if free() != nil {
+				refused.By += ", which is in use"
+				return refused
+			}
 		}
 	}
 	return nil

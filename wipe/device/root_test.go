@@ -793,6 +793,23 @@ func TestRefused(t *testing.T) {
 		loop(t, dev)
 		look(t, dev, nil, ErrInUse)
 	})
+	t.Run("a loop device on another disk", func(t *testing.T) {
+		upper := loop(t, dev)
+		look(t, upper, nil, ErrVolume)
+		// That the disk below is used is not seen at the loop device.
+		shell(t, "mkfs.ext4", "-q", "-F", dev)
+		mnt := t.TempDir()
+		shell(t, "mount", dev, mnt)
+		defer shell(t, "umount", mnt)
+		look(t, upper, nil, ErrVolume)
+		n, err := this().find(upper)
+		check(t, err)
+		f, err := os.OpenFile(upper, os.O_RDWR, 0)
+		check(t, err)
+		defer f.Close()
+		// The open device says so too, where its name says nothing.
+		mustBe(t, (&Device{id: this().describe(n), path: upper, f: f, h: this(), n: n}).hold(), ErrVolume)
+	})
 	t.Run("a holder, and a volume", func(t *testing.T) {
 		if out, err := exec.Command("dmsetup", "create", "salvor-wipe-test", "--table", "0 2048 linear "+dev+" 0").CombinedOutput(); err != nil {
 			t.Skipf("no device mapper here: %s", out)
@@ -830,6 +847,12 @@ func TestRefused(t *testing.T) {
 		dir := t.TempDir()
 		check(t, os.WriteFile(filepath.Join(dir, "ledger.db"), make([]byte, 1<<20), 0o600))
 		look(t, loop(t, filepath.Join(dir, "ledger.db")), []string{dir}, ErrKept)
+		mnt := t.TempDir()
+		shell(t, "mount", "--bind", dir, mnt)
+		t.Cleanup(func() { _ = exec.Command("umount", mnt).Run() })
+		other := loop(t, filepath.Join(mnt, "ledger.db"))
+		look(t, other, []string{dir}, ErrKept)
+		look(t, other, []string{filepath.Join(dir, "ledger.db")}, ErrKept)
 	})
 	t.Run("a word that is not its serial number", func(t *testing.T) {
 		d := hold(t, dev)

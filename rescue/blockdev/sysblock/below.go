@@ -78,6 +78,18 @@ func (n Node) Backing() string {
 // Slaves are the kernel names of the devices that a volume is made of.
 func (n Node) Slaves() []string { return Entries(filepath.Join(n.DiskDir(), "slaves")) }
 
+// Below are the devices that a device is made of: the slaves of a volume, or the device
+// that a loop device stands on, whose use is not seen at the loop device.
+func (n Node) Below() []string {
+	below := n.Slaves()
+	if file := n.Backing(); file != "" {
+		if _, ok := DevAt(file); ok {
+			below = append(below, file)
+		}
+	}
+	return below
+}
+
 // under adds the disks below the file system that holds a file.
 func (h Host) under(file string, found *Footing, depth int) {
 	mounts, err := h.Mounts()

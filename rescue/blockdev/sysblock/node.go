@@ -73,11 +73,12 @@ func (h Host) Named(name string) (Node, error) {
 	return At(dir), nil
 }
 
-// Disks are all whole block devices, in no order.
+// Disks are all whole block devices, in no order. The single ways to an NVMe disk that may
+// have several are none: the kernel hides them behind the disk.
 func (h Host) Disks() (out []Node) {
 	for _, name := range Entries(filepath.Join(h.Sys, "block")) {
 		// One that is gone meanwhile is none.
-		if dir, err := filepath.EvalSymlinks(filepath.Join(h.Sys, "block", name)); err == nil {
+		if dir, err := filepath.EvalSymlinks(filepath.Join(h.Sys, "block", name)); err == nil && Number(dir, "hidden") != 1 {
 			out = append(out, At(dir))
 		}
 	}
