@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"salvor/custody/ledger"
 	"salvor/custody/vault"
@@ -29,8 +30,13 @@ func (g *imaging) newAcks(ctx context.Context, cancel context.CancelCauseFunc) *
 	}
 	go func() {
 		defer close(done)
+		var marked time.Time
 		for p := range newest {
-			if err := record(p); err != nil && failed == nil {
+			err := record(p)
+			if now := g.now(); err == nil && now.Sub(marked) >= markEvery {
+				err, marked = g.keepLandmarks(), now
+			}
+			if err != nil && failed == nil {
 				failed = err
 				cancel(err)
 			}
@@ -56,6 +62,10 @@ func (g *imaging) newAcks(ctx context.Context, cancel context.CancelCauseFunc) *
 		close: stop,
 	}
 }
+
+// markEvery is how often what the disk can be known again by is kept, for the run after one
+// that is killed.
+const markEvery = 10 * time.Second
 
 func shortHash(s string) string {
 	sum := sha256.Sum256([]byte(s))

@@ -98,6 +98,9 @@ func (s *station) image(ctx context.Context, path string, o imageOptions) error 
 	if err := s.putDisksBack(ctx); err != nil {
 		return err
 	}
+	if err := s.forgetErased(ctx); err != nil {
+		return err
+	}
 	restore, err := s.deviceRecord(path)
 	if err != nil {
 		return err

@@ -199,7 +199,15 @@ func (g *imaging) continues(ctx context.Context, c custody.Case) (bool, error) {
 		default:
 			return false, refuse("image", "the source is not what it was when "+ref+" was begun", "put the right one in, with the --map that it had; or --again begins another image")
 		}
-		g.image, g.reopens = i, i.State == custody.ImageIsSealed && checked(c, i)
+		reopens := i.State == custody.ImageIsSealed && checked(c, i)
+		if i.State != custody.ImageIsSealed || reopens { // else nothing is read of it
+			if another, err := g.sameDisk(ctx, ref, i); err != nil {
+				return false, err
+			} else if another {
+				continue
+			}
+		}
+		g.image, g.reopens = i, reopens
 		g.term.Say("going on with %s", ref)
 		return true, nil
 	}

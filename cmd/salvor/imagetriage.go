@@ -5,13 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/google/renameio/v2"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -22,16 +18,10 @@ import (
 	"salvor/rescue/triage"
 )
 
-// tiersFile is where what was found out of a disk's layout is kept between the runs of
-// an unfinished image: places and how much they matter, no names and no content.
-func (g *imaging) tiersFile() string {
-	return filepath.Join(g.dir, "tiers", fmt.Sprintf("%x", g.image.UUID[:]))
-}
-
 // newTriage finds out, while the disk is read, what to read first.
 func (g *imaging) newTriage() *triage.Triage {
 	o := triage.Options{Dir: g.dir, First: g.o.plan.first, Now: g.now, After: time.After}
-	if f, err := os.Open(g.tiersFile()); err == nil {
+	if f, err := os.Open(g.keptFile(tiersDir, g.image)); err == nil {
 		// A file that is damaged costs reading some metadata again, and nothing else.
 		o.Known, _ = triage.Load(f)
 		f.Close()
@@ -45,28 +35,7 @@ func (g *imaging) keepTiers(t *triage.Triage) error {
 	if tiers == nil {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(g.tiersFile()), 0o700); err != nil {
-		return fmt.Errorf("tiers: %w", err)
-	}
-	f, err := renameio.NewPendingFile(g.tiersFile(), renameio.WithTempDir(filepath.Dir(g.tiersFile())), renameio.WithPermissions(0o600))
-	if err != nil {
-		return fmt.Errorf("tiers: %w", err)
-	}
-	if err := tiers.Save(f); err != nil {
-		return errors.Join(err, f.Cleanup())
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return fmt.Errorf("tiers: %w", errors.Join(err, f.Cleanup()))
-	}
-	return nil
-}
-
-// forgetTiers takes away what no run needs any more. The image is sealed by then: a file
-// that cannot be removed is no reason to call that a failure.
-func (g *imaging) forgetTiers() {
-	if err := os.Remove(g.tiersFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		g.term.Warn("tiers: %v", err)
-	}
+	return g.keep(tiersDir, tiers.Save)
 }
 
 // strategyOptions are what the flags ask of the planner for a run that begins now. Time

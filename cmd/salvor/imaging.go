@@ -39,6 +39,7 @@ type imaging struct {
 	reading time.Time // when the disk began to be read in this run
 	reopens bool      // the image is sealed, and more of the disk is to be tried
 	damaged *damage   // nil when not known, or when nothing is missing
+	changed int       // places in which the disk is not what the image was begun with
 }
 
 func (g *imaging) ref() vault.ImageRef {
@@ -97,7 +98,11 @@ func (g *imaging) rescue(ctx context.Context) error {
 	g.reading = g.now()
 	t := g.newTriage()
 	defer func() { _ = t.Close() }() // what it leaves behind nobody can read
-	warmth, err := g.health(ctx, w, "health_before")
+	if g.changed > 0 {
+		err = g.meta(ctx, w, map[string]any{"changed_since": g.reading, "places": g.changed})
+	}
+	warmth, healthErr := g.health(ctx, w, "health_before")
+	err = errors.Join(err, healthErr)
 	if err != nil {
 		return g.targetFailed(errors.Join(err, w.Pause(ctx), acks.finish(w.Acked())))
 	}
@@ -117,10 +122,18 @@ func (g *imaging) rescue(ctx context.Context) error {
 		if err := g.seal(save, w, acks); err != nil {
 			return err
 		}
-		g.forgetTiers()
+		g.forget(tiersDir)
+		if out.Complete() {
+			g.forget(landmarksDir)
+		} else if err := g.keepLandmarks(); err != nil { // for --retries
+			g.term.Warn("%v", err)
+		}
 		return nil
 	}
 	if err := g.keepTiers(t); err != nil { // they cost reading some metadata again
+		g.term.Warn("%v", err)
+	}
+	if err := g.keepLandmarks(); err != nil {
 		g.term.Warn("%v", err)
 	}
 	pauseErr := w.Pause(save)

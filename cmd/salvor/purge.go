@@ -120,6 +120,9 @@ func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 	if err := run.keysLeft(ctx); err != nil {
 		return err
 	}
+	if err := s.forgetErased(ctx); err != nil {
+		return err
+	}
 	return run.end()
 }
 

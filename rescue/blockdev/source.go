@@ -56,6 +56,8 @@ type Source struct {
 	samples samples
 	zeros   zeros
 	deaf    bool // it did not tell its health in time
+
+	landmarks landmarks
 }
 
 // Open opens a block device or regular file for imaging.
@@ -248,6 +250,7 @@ func (s *Source) ReadAt(ctx context.Context, p []byte, sector int64, deadline ti
 		res = s.vouch(ctx, a, sector, res, p)
 		if res.Good > 0 {
 			s.sample(sector, res.Good, p[:res.Good*size])
+			s.mark(sector, p[:res.Good*size])
 		}
 	}
 	if res.Class != rescue.OK {
