@@ -32,8 +32,10 @@ func (s *station) custodyPaper(ctx context.Context, c custody.Case, o reportOpti
 	if p.Timeline, err = s.timeline(ctx, f); err != nil {
 		return nil, err
 	}
+	maps := s.newMapReader()
+	defer maps.close()
 	for n := range p.Images {
-		s.picture(ctx, c, &p.Images[n])
+		maps.picture(ctx, c, &p.Images[n])
 	}
 	p.Head, p.Foot, err = s.frame(ctx, numbered(c.No, custody.PaperCustody), f.copyFor, language)
 	return p, err
@@ -228,22 +230,22 @@ const (
 
 // picture adds the picture of what was rescued, as the vault has it. A paper without
 // it is a paper all the same, and says why.
-func (s *station) picture(ctx context.Context, c custody.Case, r *report.Image) {
-	i, ok := c.Image(r.Name)
+func (r mapReader) picture(ctx context.Context, c custody.Case, to *report.Image) {
+	i, ok := c.Image(to.Name)
 	if !ok || !i.Left() || i.State == custody.ImageIsErasing {
 		return
 	}
-	m, err := s.readMap(ctx, c.No, i)
+	m, err := r.read(ctx, c.No, i)
 	if err != nil {
-		r.NoMap = report.NoMapFault
+		to.NoMap = report.NoMapFault
 		if ui.ExitCode(explain(err)) == ui.Absent {
-			r.NoMap = report.NoMapAbsent
+			to.NoMap = report.NoMapAbsent
 		}
 		return
 	}
-	r.Map = &report.MapPicture{}
+	to.Map = &report.MapPicture{}
 	for _, cell := range picture.New(m.m, paperColumns, paperRows).Cells {
-		r.Map.Cells = append(r.Map.Cells, report.MapCell{Rescued: cell.Rescued, Untried: cell.Untried, Failed: cell.Failed, Bad: cell.Bad})
+		to.Map.Cells = append(to.Map.Cells, report.MapCell{Rescued: cell.Rescued, Untried: cell.Untried, Failed: cell.Failed, Bad: cell.Bad})
 	}
 }
 

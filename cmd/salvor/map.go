@@ -94,9 +94,11 @@ func (s *station) drawMap(ctx context.Context, no string, o mapOptions) error {
 	if len(images) > 1 && len(exports) > 0 {
 		return usage("map", "the case has more than one image", "--image NAME; salvor show "+string(c.No))
 	}
+	reader := s.newMapReader()
+	defer reader.close()
 	maps := make([]imageMap, 0, len(images))
 	for _, i := range images {
-		m, err := s.readMap(ctx, c.No, i)
+		m, err := reader.read(ctx, c.No, i)
 		if err != nil {
 			return err
 		}
@@ -180,8 +182,34 @@ type imageMap struct {
 	m      *mapfile.Map // in sectors
 }
 
-// readMap rebuilds the map of an image from its records, also while they are written.
-func (s *station) readMap(ctx context.Context, no custody.CaseNo, i custody.Image) (imageMap, error) {
+// A mapReader reads the maps of images. It keeps their vaults open: the images of a case
+// mostly lie in one, and to look at it anew costs more than to read a map.
+type mapReader struct {
+	*station
+	vaults map[string]*openedVault
+}
+
+func (s *station) newMapReader() mapReader { return mapReader{s, make(map[string]*openedVault)} }
+
+func (r mapReader) close() {
+	for _, v := range r.vaults {
+		v.close()
+	}
+}
+
+func (r mapReader) vault(ctx context.Context, id string) (*openedVault, error) {
+	if v, ok := r.vaults[id]; ok {
+		return v, nil
+	}
+	v, err := r.openVault(ctx, id)
+	if err == nil {
+		r.vaults[id] = v
+	}
+	return v, err
+}
+
+// read rebuilds the map of an image from its records, also while they are written.
+func (r mapReader) read(ctx context.Context, no custody.CaseNo, i custody.Image) (imageMap, error) {
 	ref := vault.ImageRef{Case: string(no), Name: i.Name}
 	out := imageMap{ref: ref, image: i}
 	switch {
@@ -192,18 +220,17 @@ func (s *station) readMap(ctx context.Context, no custody.CaseNo, i custody.Imag
 	case i.Bytes <= 0 || i.Sector <= 0:
 		return out, &ui.Error{Code: ui.NotFound, What: "image " + ref.String(), Why: "the event that began it has not arrived", Hint: "salvor show " + string(no)}
 	}
-	v, err := s.openVault(ctx, i.Vault)
+	v, err := r.vault(ctx, i.Vault)
 	if err != nil {
 		return out, err
 	}
-	defer v.close()
 	// Before the container: it may grow meanwhile, and reaches at least as far as this.
-	acked, err := s.ledger.Progress(ctx, no, i.Name)
+	acked, err := r.ledger.Progress(ctx, no, i.Name)
 	if err != nil {
 		return out, err
 	}
 	sectors := (i.Bytes + i.Sector - 1) / i.Sector
-	c, err := s.openContainer(ctx, v, no, i)
+	c, err := r.openContainer(ctx, v, no, i)
 	if errors.Is(err, vault.ErrNotFound) && acked == (ledger.Progress{}) {
 		out.m = mapfile.New(sectors) // begun, and nothing written yet
 		return out, nil
