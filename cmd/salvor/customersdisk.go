@@ -43,16 +43,17 @@ func texts(list []handedIn) []string {
 	return out
 }
 
-// seenDisk is what a disk is known by: its serial number, and, where none of it was to be
-// had when it was imaged, its size and its beginning.
+// seenDisk is what a disk is known by: its serial number or its world wide name, which
+// stands on the label too, and, where no number was to be had when it was imaged, its size
+// and its beginning.
 type seenDisk struct {
-	serial string
-	bytes  int64
-	print  func() string // of the beginning; "" when that tells nothing
+	serial, wwn string
+	bytes       int64
+	print       func() string // of the beginning; "" when that tells nothing
 }
 
-func seen(serial string, bytes int64, path string) seenDisk {
-	return seenDisk{serial, bytes, sync.OnceValue(func() string {
+func seen(serial, wwn string, bytes int64, path string) seenDisk {
+	return seenDisk{serial, wwn, bytes, sync.OnceValue(func() string {
 		of, err := contentPrint(blockdev.Identity{Path: path, Kind: blockdev.Disk})
 		if err != nil || of == vaguePrint() {
 			return ""
@@ -100,16 +101,28 @@ func (d seenDisk) is(c custody.Case, item custody.Item, private map[custody.Ref]
 		return ""
 	}
 	own := serial(item.Ref)
-	is, known = sameSerial(own, d.serial), own != ""
+	is, known = d.named(own), own != ""
 	for _, i := range c.Images {
 		if i.Item != item.Item {
 			continue
 		}
 		was, begins := serial(i.Ref), private[i.Ref][custody.FieldFingerprint]
 		known = known || was != "" || begins != ""
-		is = is || sameSerial(was, d.serial) || was == "" && i.Bytes == d.bytes && d.beginsAs(begins)
+		is = is || d.named(was) || was == "" && i.Bytes == d.bytes && d.beginsAs(begins)
 	}
 	return is, known
+}
+
+// named tells whether a number that somebody took down is one of the disk.
+func (d seenDisk) named(number string) bool {
+	if sameSerial(number, d.serial) {
+		return true
+	}
+	kind, name, ok := strings.Cut(d.wwn, ".") // as the kernel says it: naa.5000c500a1b2c3d4
+	if !ok {
+		kind, name = "", d.wwn
+	}
+	return kind != "nvme" && sameSerial(number, name)
 }
 
 func (d seenDisk) beginsAs(as string) bool {
@@ -126,8 +139,8 @@ func isDisk(k custody.ItemKind) bool {
 }
 
 // sameSerial compares two serial numbers as drives, their labels and people write them:
-// spaces, signs and case do not count, nor what only one of them has in front, such as the
-// "WD-" that a drive says and its label does not.
+// spaces, signs, case and zeros in front do not count, nor what only one of them has in
+// front, such as the "WD-" that a drive says and its label does not.
 func sameSerial(a, b string) bool {
 	a, b = bareSerial(a), bareSerial(b)
 	if len(a) > len(b) {
@@ -138,7 +151,7 @@ func sameSerial(a, b string) bool {
 }
 
 func bareSerial(s string) string {
-	return strings.Map(func(r rune) rune {
+	bare := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z':
 			return r - 'a' + 'A'
@@ -147,6 +160,10 @@ func bareSerial(s string) string {
 		}
 		return -1
 	}, s)
+	if short := strings.TrimLeft(bare, "0"); short != "" {
+		return short
+	}
+	return bare[:min(1, len(bare))]
 }
 
 // notOriginal refuses to restore over a disk that a customer has handed in, unless that
@@ -155,7 +172,7 @@ func (s *station) notOriginal(ctx context.Context, ident blockdev.Identity, aske
 	if asked {
 		return nil
 	}
-	found, _, err := s.customersDisk(ctx, seen(ident.Serial, ident.Bytes, ident.Path))
+	found, _, err := s.customersDisk(ctx, seen(ident.Serial, ident.WWN, ident.Bytes, ident.Path))
 	if err != nil || len(found) == 0 {
 		return err
 	}

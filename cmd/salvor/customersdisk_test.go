@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -29,13 +31,18 @@ func (b *bench) onDesk(d seenDisk) (found, unknown []handedIn) {
 // mayWipe is what a wipe of a disk is answered that names an item, or none.
 func (b *bench) mayWipe(serial, item string) error {
 	b.t.Helper()
+	return b.mayWipeThe(device.Identity{Serial: serial}, item)
+}
+
+func (b *bench) mayWipeThe(id device.Identity, item string) error {
+	b.t.Helper()
 	var err error
 	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
-		w := &wiping{station: &station{ledger: l}, path: "/dev/sdx"}
+		w := &wiping{station: &station{program: &program{now: time.Now}, ledger: l, dir: b.state}, path: "/dev/sdx"}
 		if item != "" {
 			w.of(&device.Job{Ref: item})
 		}
-		_, err = w.free(ctx, device.Identity{Serial: serial})
+		_, err = w.free(ctx, id)
 	})
 	return err
 }
@@ -53,7 +60,7 @@ func TestADiskThatWasHandedInIsTheCustomers(t *testing.T) {
 	b.must("correct", caseNo(1)+"/1", "--serial", "WX-2", "--reason", "misread")
 	is := func(serial string, want bool) {
 		t.Helper()
-		found, unknown := b.onDesk(seen(serial, 1000, os.DevNull))
+		found, unknown := b.onDesk(seen(serial, "", 1000, os.DevNull))
 		if (len(found) == 1 && found[0] == handedIn{custody.CaseNo(caseNo(1)), "1"}) != want || len(unknown) > 0 {
 			t.Errorf("%q: found %v, unknown %v", serial, found, unknown)
 		}
@@ -100,7 +107,7 @@ func TestAWipeNamesTheItemThatTheDiskIs(t *testing.T) {
 		}
 	}
 	// Of the third any disk may be it, and that is said.
-	if _, unknown := b.onDesk(seen("WX-9", 1000, os.DevNull)); len(unknown) != 1 || unknown[0].String() != third {
+	if _, unknown := b.onDesk(seen("WX-9", "", 1000, os.DevNull)); len(unknown) != 1 || unknown[0].String() != third {
 		t.Errorf("unknown are %v", unknown)
 	}
 	// A hold stops it under whatever way of writing.
@@ -119,17 +126,17 @@ func TestADiskWithoutASerialNumberIsKnownByItsBeginning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, _ := b.onDesk(seen("", 1<<20, dev)); len(found) != 1 {
+	if found, _ := b.onDesk(seen("", "", 1<<20, dev)); len(found) != 1 {
 		t.Errorf("found %v", found)
 	}
-	if found, _ := b.onDesk(seen("", 1<<21, dev)); len(found) != 0 {
+	if found, _ := b.onDesk(seen("", "", 1<<21, dev)); len(found) != 0 {
 		t.Errorf("a disk of another size: found %v", found)
 	}
 	other := filepath.Join(b.dir, "other.img")
 	if err := os.WriteFile(other, append([]byte("another"), old[7:]...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found, _ := b.onDesk(seen("", 1<<20, other)); len(found) != 0 {
+	if found, _ := b.onDesk(seen("", "", 1<<20, other)); len(found) != 0 {
 		t.Errorf("a disk that begins otherwise: found %v", found)
 	}
 	if code, out := b.run("wipe", dev, "--confirm-serial", confirm); code != ui.Refused {
@@ -149,7 +156,11 @@ func TestSerialNumbersAreComparedAsPeopleWriteThem(t *testing.T) {
 	}{
 		{"S4EWNX0R123456", " s4ew nx0r-12.3456\t", true},
 		{"WD-WX11A1234567", "WX11A1234567", true}, // the drive says the first, its label the second
-		{"000000001234567", "1234567", false},     // too short to tell
+		{"000000001234567", "1234567", true},
+		{"A00000001234567", "1234567", false}, // too short to tell
+		{"0000", "000000", true},
+		{"0000", "0001", false},
+		{"0000", "", false},
 		{"WX-1", "WX-2", false},
 		{"WX-1", "X1", false},
 		{"", "", false},
@@ -162,4 +173,95 @@ func TestSerialNumbersAreComparedAsPeopleWriteThem(t *testing.T) {
 			t.Errorf("%q and %q: not %v", c.a, c.b, c.same)
 		}
 	}
+}
+
+// Who takes a disk in may take down the number that is larger on the label.
+func TestADiskIsKnownByItsWorldWideName(t *testing.T) {
+	b := newBench(t, 1<<16)
+	b.handIn("--serial", "WWN: 5000C500 A1B2C3D4")
+	b.handIn("--serial", "ZFL-001")
+	for _, c := range []struct {
+		serial, wwn string
+		free        bool
+	}{
+		{"ZX1", "naa.5000c500a1b2c3d4", false},
+		{"", "naa.5000c500a1b2c3d4", false},
+		{"ZX1", "5000c500a1b2c3d4", false},
+		{"ZX1", "naa.5000c500a1b2c3d5", true},
+		{"ZX1", "t10.ATA     Spinner 9000                        ZX1", true},
+		{"", "t10.ATA     Spinner 9000                        ZFL-001", true}, // too short to tell
+		{"ZX1", "", true},
+		{"ZX1", ".", true},
+	} {
+		if err := b.mayWipeThe(device.Identity{Serial: c.serial, WWN: c.wwn}, ""); (err == nil) != c.free || err != nil && ui.ExitCode(err) != ui.Refused {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	b.must("hold", "add", caseNo(1), "--kind", "legal", "--reason", "claim", "--review", "90d")
+	if err := b.mayWipeThe(device.Identity{Serial: "ZX1", WWN: "naa.5000c500a1b2c3d4"}, caseNo(1)+"/1"); !errors.Is(err, custody.ErrHeld) {
+		t.Errorf("held: %v", err)
+	}
+}
+
+// The disk of a vault is not in use while it is not mounted, and nothing on it says what it
+// is; the station knows.
+func TestTheDiskOfAVaultThatIsAwayIsNotWiped(t *testing.T) {
+	b := newBench(t, 1<<16)
+	note := func() {
+		t.Helper()
+		s := &station{dir: b.state}
+		disks, err := s.vaultDisks()
+		if err != nil || len(disks) != 1 {
+			t.Fatalf("%v, %v", disks, err)
+		}
+		for id, d := range disks {
+			d.Serial = "VLT-12345678"
+			disks[id] = d
+		}
+		text, err := json.Marshal(disks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(b.state, vaultDisksFile), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	may := func(what, serial string, want bool) {
+		t.Helper()
+		if err := b.mayWipe(serial, ""); (err == nil) != want || err != nil && ui.ExitCode(err) != ui.Refused {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	away := func(is bool) {
+		t.Helper()
+		from, to := b.vault, b.vault+".away"
+		if !is {
+			from, to = to, from
+		}
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note()
+	away(true)
+	may("nothing was ever in it", "VLT-12345678", true)
+	away(false)
+	b.must("image", b.source, "--customer", "An", "--purpose", "crash", "--agreed", "--keep", "0d")
+	note()
+	may("it is mounted, and another disk has its number", "VLT-12345678", true)
+	away(true)
+	may("it is away", "vlt12345678", false)
+	may("another disk", "VLT-12345679", true)
+	if err := os.Mkdir(b.vault, 0o700); err != nil { // the mount point of a disk that is itself the vault
+		t.Fatal(err)
+	}
+	may("it is away, and its mount point is there", "VLT-12345678", false)
+	if err := os.Remove(b.vault); err != nil {
+		t.Fatal(err)
+	}
+	away(false)
+	b.must("purge")
+	note()
+	away(true)
+	may("nothing is left on it", "VLT-12345678", true)
 }

@@ -147,15 +147,19 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := w.drop(ctx, over); err != nil {
-		return err
-	}
 	d, err := device.Open(path, w.keep)
 	if err != nil {
 		return refusedDevice(err)
 	}
 	held := &heldDevice{d}
 	defer held.close()
+	// Typing takes a while, and what was typed may fit another disk as well.
+	if now := d.Identity(); id.Seq != 0 && now.Seq != id.Seq {
+		return refusedDevice(fmt.Errorf("%s was plugged in anew after it was named: %w", path, device.ErrOther))
+	}
+	if err := w.drop(ctx, over); err != nil {
+		return err
+	}
 	if job == nil {
 		if job, err = device.Plan(d, typed, plan, rand.Reader); err != nil {
 			return refusedDevice(err)
@@ -202,12 +206,16 @@ func (w *wiping) places(ctx context.Context) error {
 	return nil
 }
 
-// free refuses a disk that a customer has handed in, unless it is the item that was named,
-// and a disk of a case that is held: the case that was named, and every case with a medium
+// free refuses the disk of a vault that is away, a disk that a customer has handed in, unless
+// it is the item that was named, and a disk of a case that is held: the case that was named, and every case with a medium
 // of the same serial number. Where nothing was named it tells of what items nothing is
 // known by which a disk could be told from them.
 func (w *wiping) free(ctx context.Context, id device.Identity) (unknown []handedIn, err error) {
-	found, unknown, err := w.customersDisk(ctx, seen(id.Serial, id.Bytes, w.path))
+	if err := w.notVaultDisk(ctx, id); err != nil {
+		return nil, err
+	}
+	disk := seen(id.Serial, id.WWN, id.Bytes, w.path)
+	found, unknown, err := w.customersDisk(ctx, disk)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +238,7 @@ func (w *wiping) free(ctx context.Context, id device.Identity) (unknown []handed
 			return nil, err
 		}
 		for _, f := range fields {
-			if sameSerial(f[custody.FieldSerial], id.Serial) {
+			if disk.named(f[custody.FieldSerial]) {
 				return nil, fmt.Errorf("it is the disk of case %s: %w", c.No, custody.ErrHeld)
 			}
 		}

@@ -78,6 +78,59 @@ func TestWipeBelievesOnlyWhatIsTyped(t *testing.T) {
 	}
 }
 
+// A disk that is taken away while its name and size are typed, and another of the same size
+// put in its place, is not the one that was confirmed.
+func TestWipeDestroysOnlyTheDiskThatWasThereBeforeTheTyping(t *testing.T) {
+	b := newBench(t, 1000)
+	dev, file, confirm := b.oldDisk(1 << 20)
+	if _, err := os.Stat(filepath.Join("/sys/block", filepath.Base(dev), "diskseq")); err != nil {
+		t.Skip("this kernel does not count disks")
+	}
+	other := filepath.Join(b.dir, "other.img")
+	content := diskContent(1<<20, "another disk")
+	if err := os.WriteFile(other, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := b.command("wipe", dev)
+	terminal, err := pty.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	var out bytes.Buffer
+	for p := make([]byte, 1); !bytes.Contains(out.Bytes(), []byte("type its")); {
+		if _, err := terminal.Read(p); err != nil {
+			t.Fatalf("%v: %s", err, out.String())
+		}
+		out.Write(p)
+	}
+	for _, args := range [][]string{{"-d", dev}, {dev, other}} {
+		if out, err := exec.Command("losetup", args...).CombinedOutput(); err != nil {
+			t.Fatalf("losetup %q: %v: %s", args, err, out)
+		}
+	}
+	if _, err := terminal.WriteString(confirm + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = out.ReadFrom(terminal)
+	_ = c.Wait()
+	if code := c.ProcessState.ExitCode(); code != ui.Refused || !strings.Contains(out.String(), "plugged in anew") {
+		t.Errorf("exit status %d\n%s", code, out.String())
+	}
+	for _, f := range []struct {
+		path, salt string
+	}{{file, "an old disk"}, {other, "another disk"}} {
+		if now, err := os.ReadFile(f.path); err != nil || !bytes.Equal(now, diskContent(1<<20, f.salt)) {
+			t.Errorf("%s was written to: %v", f.path, err)
+		}
+	}
+	b.ledger(func(ctx context.Context, l *ledger.Ledger) {
+		if jobs, err := l.OpenJobs(ctx); err != nil || len(jobs) > 0 {
+			t.Errorf("%d jobs are open, %v", len(jobs), err)
+		}
+	})
+}
+
 // TestKillWipe kills the command at any moment, again and again, until it has ended: no
 // statement claims what is not so, the record has one beginning and one end of every
 // wipe, and the disk holds what the statement says.

@@ -80,7 +80,7 @@ func (w *wiping) rightDisk(ctx context.Context, c custody.Case, id device.Identi
 		return nil
 	}
 	recorded, err := w.serialOf(ctx, c, i)
-	if err != nil || recorded == "" || id.Serial == "" || sameSerial(recorded, id.Serial) || w.o.reason != "" {
+	if err != nil || recorded == "" || id.Serial == "" || seen(id.Serial, id.WWN, id.Bytes, w.path).named(recorded) || w.o.reason != "" {
 		return err
 	}
 	return refuse("wipe", "item "+w.ref()+" was recorded with another serial number", `look at the disk; where the record is wrong, or the USB case gives its own: --reason "…"`)
