@@ -143,7 +143,7 @@ func (s *station) steps(no custody.CaseNo, list []custody.Step, logins map[strin
 }
 
 // printStep prints one thing to do with the command that does it, which stands on a line
-// of its own where both do not fit.
+// of its own where both do not fit, and two commands on two.
 func (s *station) printStep(label, indent string, r stepRow) {
 	words := r.Words
 	switch {
@@ -155,12 +155,15 @@ func (s *station) printStep(label, indent string, r stepRow) {
 		words = "late: " + words
 	}
 	words = label + ui.Clean(words)
-	between := ": "
-	if utf8.RuneCountInString(words+between+r.Command) > helpWidth {
+	command, between := ui.Clean(r.Command), ": "
+	if utf8.RuneCountInString(words+between+command) > helpWidth {
 		between = "\n" + indent
 	}
-	if r.Command != "" {
-		words += between + ui.Clean(r.Command)
+	if utf8.RuneCountInString(indent+command) > helpWidth {
+		command = strings.ReplaceAll(command, "; ", ";\n"+indent)
+	}
+	if command != "" {
+		words += between + command
 	}
 	fmt.Fprintln(s.term.Out, words)
 }

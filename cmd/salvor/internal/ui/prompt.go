@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // Question is one thing asked at the desk.
@@ -108,7 +109,7 @@ func (t *Terminal) Choice(ctx context.Context, q Question, options []Option) (st
 	}
 	defer d.close()
 	for i, o := range options {
-		d.print(fmt.Sprintf("  %d) %-12s %s\n", i+1, o.Value, o.Text))
+		d.print(fmt.Sprintf("%3d) %-12s %s\n", i+1, o.Value, o.Text))
 	}
 	prompt := q.Text
 	if q.Default != "" {
@@ -243,7 +244,8 @@ func (d *desk) close() {
 	d.f.Close()
 }
 
-func (d *desk) print(s string) { fmt.Fprint(d.f, lines(s)) }
+// print breaks what it prints at words: a terminal would break it in the middle of one.
+func (d *desk) print(s string) { fmt.Fprint(d.f, lines(broken(s, d.width()))) }
 
 func (d *desk) say(s string) { d.print(s + "\n") }
 
@@ -344,4 +346,10 @@ func (d *desk) control(f func(fd int) error) error {
 		return err
 	}
 	return inner
+}
+
+// width returns how many columns the terminal shows, 80 when it cannot tell.
+func (d *desk) width() (n int) {
+	err := d.control(func(fd int) (err error) { n, _, err = term.GetSize(fd); return err })
+	return columns(n, err)
 }

@@ -163,13 +163,17 @@ func (t *Terminal) line(s string) {
 	fmt.Fprint(t.Err, text)
 }
 
-// wrap breaks a message at words where standard error is a terminal; a word that is
-// wider than the screen, such as a hash, stays whole.
+// wrap breaks a message at words where standard error is a terminal.
 func (t *Terminal) wrap(s string) string {
 	if !t.StderrIsTerminal() {
 		return s
 	}
-	room := width(t.rawErr)
+	return broken(s, width(t.rawErr))
+}
+
+// broken breaks text at words so that no line is longer than room; a word that is
+// wider than that, such as a hash, stays whole.
+func broken(s string, room int) string {
 	var b strings.Builder
 	for i, line := range strings.Split(s, "\n") {
 		if i > 0 {
@@ -197,11 +201,18 @@ func (t *Terminal) wrap(s string) string {
 // width returns how many columns w shows, 80 when it cannot tell.
 func width(w any) int {
 	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n >= 20 {
-			return n
-		}
+		n, _, err := term.GetSize(int(f.Fd()))
+		return columns(n, err)
 	}
 	return 80
+}
+
+// columns is what a terminal's own width is taken for.
+func columns(n int, err error) int {
+	if err != nil || n < 20 {
+		return 80
+	}
+	return n
 }
 
 func isTerminal(s any) bool {

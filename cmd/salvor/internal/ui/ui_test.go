@@ -602,6 +602,21 @@ func TestNothingIsAskedWithoutATerminalOrUnderJSON(t *testing.T) {
 	}
 }
 
+func TestAQuestionIsBrokenAtWords(t *testing.T) {
+	term, master, _ := ttyTerminal(t)
+	s := &screen{t: t, master: master}
+	done := make(chan error, 1)
+	go func() {
+		_, err := term.Line(context.Background(), Question{Text: strings.Repeat("destroyed ", 9) + "for good"})
+		done <- err
+	}()
+	s.await("destroyed\r\ndestroyed for good: ")
+	s.typed("yes\n")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAClosedTerminalIsNoAnswer(t *testing.T) {
 	term, master, _ := ttyTerminal(t)
 	s := &screen{t: t, master: master}
