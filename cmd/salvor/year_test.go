@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -32,6 +33,7 @@ type aYear struct {
 	ahead    time.Duration // of the right time
 	kept     map[string]*keptCase
 	shopCode string
+	back     int // cases that were put back from a backup
 	said     []string
 }
 
@@ -54,6 +56,16 @@ type keptCase struct {
 	deadline time.Time
 	holds    []string
 	gone     bool
+	backup   string // a directory with a copy of its files; "" when nobody made one
+}
+
+// files are those of a case in its vault, and in a backup of it.
+func (k *keptCase) files(no string) (inVault, inBackup []string) {
+	for _, dir := range []string{"cases", "keystore"} {
+		inVault = append(inVault, filepath.Join(k.vault.where(), dir, no))
+		inBackup = append(inBackup, filepath.Join(k.backup, dir, no))
+	}
+	return inVault, inBackup
 }
 
 func (y *aYear) now() time.Time { return time.Now().Add(y.ahead) }
@@ -104,7 +116,7 @@ func (y *aYear) station() *bench { return y.stations[y.IntN(len(y.stations))] }
 
 // act lets one thing happen.
 func (y *aYear) act() {
-	switch y.IntN(18) {
+	switch y.IntN(19) {
 	case 0, 1, 2:
 		y.image()
 	case 3, 4:
@@ -160,6 +172,8 @@ func (y *aYear) act() {
 		y.lost()
 	case 17:
 		y.together()
+	case 18:
+		y.putBack()
 	}
 	y.nothingIsGoneTooEarly()
 }
@@ -184,7 +198,43 @@ func (y *aYear) image() {
 		Deadline time.Time
 	}
 	y.decode(out, &summary)
-	y.kept[summary.Case] = &keptCase{vault: v, deadline: summary.Deadline}
+	k := &keptCase{vault: v, deadline: summary.Deadline}
+	y.kept[summary.Case] = k
+	if y.IntN(3) == 0 {
+		k.backup = y.t.TempDir()
+		y.copied(k.files(summary.Case))
+	}
+}
+
+// copied copies directories to others.
+func (y *aYear) copied(from, to []string) {
+	y.t.Helper()
+	for i := range from {
+		if err := os.CopyFS(to[i], os.DirFS(from[i])); err != nil {
+			y.t.Fatal(err)
+		}
+	}
+}
+
+// putBack has somebody restore a backup of a vault, in which there is a case that was erased.
+func (y *aYear) putBack() {
+	for _, no := range slices.Sorted(maps.Keys(y.kept)) {
+		k := y.kept[no]
+		if !k.gone || k.backup == "" {
+			continue
+		}
+		inVault, inBackup := k.files(no)
+		for _, dir := range inVault {
+			if err := os.RemoveAll(dir); err != nil {
+				y.t.Fatal(err)
+			}
+		}
+		y.copied(inBackup, inVault)
+		k.gone = false
+		y.back++
+		y.said = append(y.said, "backup put back: "+no)
+		return
+	}
 }
 
 func (y *aYear) decode(out string, into any) {
@@ -196,16 +246,10 @@ func (y *aYear) decode(out string, into any) {
 
 // onCase does something with a case that is kept, at any station.
 func (y *aYear) onCase(do func(b *bench, no string, k *keptCase)) {
-	var list []string
-	for no, k := range y.kept {
-		if !k.gone {
-			list = append(list, no)
-		}
-	}
+	list := slices.DeleteFunc(slices.Sorted(maps.Keys(y.kept)), func(no string) bool { return y.kept[no].gone })
 	if len(list) == 0 {
 		return
 	}
-	slices.Sort(list)
 	no := list[y.IntN(len(list))]
 	do(y.station(), no, y.kept[no])
 }
@@ -244,7 +288,7 @@ func (y *aYear) lost() {
 		return
 	}
 	y.said = append(y.said, "ledger lost: "+filepath.Base(b.state))
-	b.loseLedger("--shop-code", y.shopCode)
+	b.loseLedger("--from", y.vaults[1].dir, "--shop-code", y.shopCode)
 	y.may(b, "sync")
 }
 
@@ -324,7 +368,7 @@ func filesBelow(t *testing.T, dir string) (files []string) {
 
 // TestAYearOfAShopErasesAllThatIsDueAndNothingElse lets at random happen what happens in a
 // shop: disks are imaged, held, confirmed and purged on three stations, programs are
-// killed, a vault is carried away, clocks are wrong. Nothing may be erased too early, no
+// killed, a vault is carried away, a backup is put back, ledgers are lost, clocks are wrong. Nothing may be erased too early, no
 // command may end otherwise than it says; and when all that is held was let go and a
 // year has gone by, nothing is left but the record, the same everywhere.
 func TestAYearOfAShopErasesAllThatIsDueAndNothingElse(t *testing.T) {
@@ -421,7 +465,7 @@ func (y *aYear) end() {
 			y.fatalf("left: %v", left)
 		}
 	}
-	y.t.Logf("%d cases, %d of them acknowledged", len(list.Cases), len(y.kept))
+	y.t.Logf("%d cases, %d of them acknowledged, %d put back", len(list.Cases), len(y.kept), y.back)
 }
 
 func (y *aYear) must(b *bench, args ...string) string {
