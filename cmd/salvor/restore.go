@@ -103,6 +103,7 @@ return", "erased" or "destroyed" ends it.`,
 type target struct {
 	medium
 	kind     custody.TargetKind
+	size     int64        // of a disk; 0: it has the size of the image
 	at       string       // a path that leads to what was opened, whatever is mounted over it
 	nameless bool         // it goes with this process until it is kept
 	keep     func() error // gives the target its name, once it was compared
@@ -161,7 +162,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 	if i.Seal == nil {
 		s.term.Warn("this image is not sealed: every record is authentic, but the end may be missing")
 	}
-	t, err := s.openTarget(ctx, path, r.Size(), o)
+	t, err := s.openTarget(ctx, path, i, r.Size(), o)
 	if err != nil {
 		return err
 	}
@@ -191,6 +192,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 		t.discard()
 		return s.cutOff(c.No, opening, fmt.Errorf("restore %s: %w", c.No, err))
 	}
+	behind := t.behind(r.Size())
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		abs = path
@@ -206,7 +208,7 @@ func (s *station) restore(ctx context.Context, no, path string, o restoreOptions
 		t.discard()
 		return err
 	}
-	return s.restored(c.No, export, r.Size(), bad)
+	return s.restored(c.No, export, r.Size(), behind, bad)
 }
 
 // cutOff says that a restore which failed may have left part of the data on its target.
@@ -256,7 +258,7 @@ func (u unread) bytes() (n int64) {
 	return n
 }
 
-func (s *station) restored(no custody.CaseNo, export custody.Export, size int64, bad unread) error {
+func (s *station) restored(no custody.CaseNo, export custody.Export, size int64, behind rest, bad unread) error {
 	list := make([]map[string]int64, 0, len(bad))
 	for _, b := range bad {
 		list = append(list, map[string]int64{"offset": b.off, "bytes": b.n})
@@ -265,11 +267,15 @@ func (s *station) restored(no custody.CaseNo, export custody.Export, size int64,
 		if err := s.term.Message("summary", map[string]any{
 			"case": no, "copy": export.Copy, "removable": export.Removable, "handover": export.Handover,
 			"bytes": size, "unread": bad.bytes(), "unread_areas": list, "compared": true,
+			"not_written": behind.bytes, "not_blank": !behind.blank,
 		}); err != nil {
 			return err
 		}
 	} else {
 		s.term.Say("%s written, read back and equal", ui.Size(size))
+		if behind.bytes > 0 && behind.blank {
+			s.term.Say("%s behind it were not written to; they are blank wherever they were looked at", ui.Size(behind.bytes))
+		}
 		if len(bad) > 0 {
 			t := s.term.Table(">offset", ">bytes")
 			for _, b := range bad {
@@ -287,6 +293,9 @@ func (s *station) restored(no custody.CaseNo, export custody.Export, size int64,
 			s.term.Say("it keeps the case open until salvor return %s --copy %s, or until its disk is wiped or destroyed: salvor erased, salvor destroyed", no, export.Copy)
 		}
 	}
+	if !behind.blank {
+		s.term.Warn("%s behind it were not written to, and may hold what was on the disk before: wipe a used disk first, or the customer gets somebody else's data with it", ui.Size(behind.bytes))
+	}
 	if len(bad) > 0 {
 		return &ui.Error{
 			Code: ui.Incomplete, What: "restore " + string(no),
@@ -297,12 +306,37 @@ func (s *station) restored(no custody.CaseNo, export custody.Export, size int64,
 	return nil
 }
 
+// rest is what lies on a disk behind what was written to it.
+type rest struct {
+	bytes int64
+	blank bool // zeros or ones, wherever it was looked at
+}
+
+// restLooks is in how many places the rest of a disk is looked at.
+const restLooks = 256
+
+// behind looks at the rest of a disk that is larger than the image. What was on it before
+// is handed over with it.
+func (t *target) behind(size int64) rest {
+	left := rest{bytes: max(t.size-size, 0), blank: true}
+	p := make([]byte, min(left.bytes, 64<<10))
+	for k := range int64(restLooks) {
+		if len(p) == 0 || !left.blank {
+			break
+		}
+		off := size + (left.bytes-int64(len(p)))*k/(restLooks-1)
+		_, err := t.ReadAt(p, off)
+		left.blank = err == nil && (p[0] == 0 || p[0] == 0xff) && bytes.Count(p, p[:1]) == len(p)
+	}
+	return left
+}
+
 // openTarget opens a file or, after the serial number was confirmed, a disk.
-func (s *station) openTarget(ctx context.Context, path string, size int64, o restoreOptions) (*target, error) {
+func (s *station) openTarget(ctx context.Context, path string, i custody.Image, size int64, o restoreOptions) (*target, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.Mode()&os.ModeDevice != 0 && info.Mode()&os.ModeCharDevice == 0:
-		return s.openDisk(ctx, path, size, o)
+		return s.openDisk(ctx, path, i, size, o)
 	case err == nil && !info.Mode().IsRegular():
 		return nil, usage("restore", "the target is neither a file nor a disk", "name a new file, or a disk such as /dev/sdc")
 	case err == nil && !o.force:
@@ -320,7 +354,7 @@ func (s *station) openTarget(ctx context.Context, path string, size int64, o res
 	return t, nil
 }
 
-func (s *station) openDisk(ctx context.Context, path string, size int64, o restoreOptions) (*target, error) {
+func (s *station) openDisk(ctx context.Context, path string, i custody.Image, size int64, o restoreOptions) (*target, error) {
 	ident, err := blockdev.CheckTarget(path)
 	if err != nil {
 		return nil, fmt.Errorf("target: %w", err)
@@ -330,6 +364,10 @@ func (s *station) openDisk(ctx context.Context, path string, size int64, o resto
 	}
 	if err := s.notOriginal(ctx, ident, o.original); err != nil {
 		return nil, err
+	}
+	if int64(ident.Sector) != i.Sector {
+		s.term.Warn("%s has sectors of %d bytes, and %s has sectors of %d: systems will not understand the partitions on it; use a disk or an adapter with sectors of %[4]d",
+			path, ident.Sector, i.Name, i.Sector)
 	}
 	want := ident.Serial
 	what := "serial number"
@@ -353,7 +391,7 @@ func (s *station) openDisk(ctx context.Context, path string, size int64, o resto
 	if opened.Serial != ident.Serial || opened.Name != ident.Name || opened.Bytes != ident.Bytes {
 		return nil, errors.Join(t.Close(), refuse("target "+path, "another disk has taken its place", "look at the disks and try again"))
 	}
-	return &target{medium: t, kind: custody.TargetDevice, at: path, keep: func() error { return nil }, discard: func() {}}, nil
+	return &target{medium: t, kind: custody.TargetDevice, size: opened.Bytes, at: path, keep: func() error { return nil }, discard: func() {}}, nil
 }
 
 // file is a medium that is a regular file.

@@ -15,6 +15,39 @@ import (
 	"salvor/custody/ledger"
 )
 
+// TestRestoreTellsWhatItLeavesOnAUsedDisk: what lies behind the image goes to the customer
+// with it, and partitions are counted in sectors.
+func TestRestoreTellsWhatItLeavesOnAUsedDisk(t *testing.T) {
+	needRoot(t)
+	const size = 2 << 20
+	b := newBench(t, size)
+	b.must(b.imageArgs()...)
+	backing := filepath.Join(b.dir, "target.img")
+	for _, tt := range []struct {
+		name, sector string
+		behind       []byte
+		says, never  string
+	}{
+		{"new", "512", make([]byte, 20<<20), "21.0 MB behind it were not written to; they are blank", "before"},
+		{"used at its end", "512", append(make([]byte, 20<<20), "another customer's"...), "may hold what was on the disk before", "blank"},
+		{"of one size", "512", nil, "equal", "behind it"},
+		{"other sectors", "4096", nil, "sectors of 4096 bytes", "behind it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			end := (len(tt.behind) + 511) / 512 * 512
+			if err := os.WriteFile(backing, append(make([]byte, size+end-len(tt.behind)), tt.behind...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			disk := tool(t, "losetup", "--find", "--show", "--sector-size", tt.sector, backing)
+			defer tool(t, "losetup", "--detach", disk)
+			out := b.must("restore", caseNo(1), disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
+			if !strings.Contains(out, tt.says) || strings.Contains(out, tt.never) {
+				t.Errorf("says:\n%s", out)
+			}
+		})
+	}
+}
+
 // What the program finds out about its targets by itself, without what scripts tell it: a
 // file, a file on a file system of its own, and a disk all lie where the directory of the
 // test lies; what a fake medium can be carried away with is asked before anything.
