@@ -107,7 +107,8 @@ func (x *exchange) heard(m met) {
 		x.away[m.vault.Vault] = true
 	default:
 		x.away[m.vault.Vault] = true
-		x.term.Warn("vault %s: %v", m.vault.Name, named(m.vault, m.err))
+		what := "vault " + m.vault.Name + ": "
+		x.term.Warn("%s%s", what, strings.TrimPrefix(named(m.vault, m.err).Error(), what))
 	}
 }
 

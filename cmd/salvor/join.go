@@ -157,7 +157,7 @@ func (p *program) finishJoin(ctx context.Context, dir string, v *openedVault, ca
 	}
 	keys, err := ledger.LoadStation(filepath.Join(dir, keyFile))
 	if err != nil {
-		return fmt.Errorf("station key: %w", err)
+		return err
 	}
 	result, err := p.buildLedger(ctx, dir, v.id, v.path, func(path string) (*ledger.Ledger, ledger.SyncResult, error) {
 		return ledger.Join(ctx, path, keys, card, p.now, v.journal())

@@ -143,7 +143,7 @@ func (p *program) rebuildFrom(ctx context.Context, dir string, o rebuildOptions,
 		}
 	}
 	if err != nil {
-		return ledger.SyncResult{}, fmt.Errorf("station key: %w", err)
+		return ledger.SyncResult{}, err
 	}
 	options := ledger.RebuildOptions{Identities: identities}
 	card, _, err := journals[0].Shop()

@@ -88,10 +88,10 @@ func (p *program) reverify(ctx context.Context, attest, target string, o reverif
 			r    device.Ranges
 		}{{"different", facts.Different}, {"unreadable", facts.Unreadable}} {
 			for _, s := range r.r.List {
-				fmt.Fprintf(p.term.Out, "    %s: from byte %d, %d bytes\n", r.what, s.Off, s.Len)
+				fmt.Fprintf(p.term.Out, "    %s: from byte %d, %s\n", r.what, s.Off, counted(s.Len, "byte", "bytes"))
 			}
 			if r.r.More > 0 {
-				fmt.Fprintf(p.term.Out, "    %s: %d more ranges\n", r.what, r.r.More)
+				fmt.Fprintf(p.term.Out, "    %s: %s\n", r.what, counted(r.r.More, "more range", "more ranges"))
 			}
 		}
 		if a.Discarded == "done" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/rescue/blockdev"
@@ -32,11 +33,24 @@ func TestMain(m *testing.M) {
 
 func testMain() {
 	signal.Ignore(unix.SIGPIPE)
-	p := newProgram(ui.Standard(shiftedNow, os.LookupEnv))
+	streams := ui.Standard(shiftedNow, os.LookupEnv)
+	out, said := &listening{to: streams.Out}, &listening{to: streams.Err}
+	if !term.IsTerminal(int(os.Stdout.Fd())) {
+		streams.Out = out
+	}
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		streams.Err = said
+	}
+	p := newProgram(streams)
 	if name, ok := os.LookupEnv(carrierFile); ok {
 		p.carrier = func(string) (blockdev.Carrier, error) { return toldCarrier(name), nil }
 	}
-	os.Exit(p.run(os.Args[1:]))
+	code := p.run(os.Args[1:])
+	if bad := append(saidBadly(out.heard.String()), saidBadly(said.heard.String())...); len(bad) > 0 {
+		fmt.Fprintf(os.Stderr, "badly said: %q\n", bad)
+		code = 99
+	}
+	os.Exit(code)
 }
 
 // toldCarrier is what a file says that everything lies on: a disk inside when there is

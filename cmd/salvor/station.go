@@ -78,10 +78,10 @@ func (p *program) open(ctx context.Context) (*station, error) {
 	}
 	p.term.Zone = s.config.Shop.Zone()
 	if s.keys, err = ledger.LoadStation(filepath.Join(dir, keyFile)); err != nil {
-		return nil, fmt.Errorf("station key: %w", err)
+		return nil, err
 	}
 	if s.ledger, err = ledger.Open(ctx, filepath.Join(dir, ledgerFile), s.keys, p.now); err != nil {
-		return nil, fmt.Errorf("open the ledger: %w", err)
+		return nil, err
 	}
 	s.ledger = s.ledger.In(p.term.Zone)
 	return s, nil

@@ -37,6 +37,7 @@ const (
 	trialBytes  = 32 << 20
 	trialMarker = "this was on the disk of a customer who does not exist"
 	trialName   = "Invented Customer"
+	trialDir    = "selftest-" // and something, in the vault and in the state directory
 )
 
 // newTrial makes the places of an invented shop whose vault lies in the directory of a
@@ -44,10 +45,10 @@ const (
 func (s *station) newTrial(vaultDir string) (*trial, error) {
 	t := &trial{now: s.now}
 	var err error
-	if t.dir, err = os.MkdirTemp(s.dir, "selftest-"); err != nil {
+	if t.dir, err = os.MkdirTemp(s.dir, trialDir); err != nil {
 		return nil, fmt.Errorf("selftest: %w", err)
 	}
-	if t.vault, err = os.MkdirTemp(vaultDir, "selftest-"); err != nil {
+	if t.vault, err = os.MkdirTemp(vaultDir, trialDir); err != nil {
 		return nil, errors.Join(fmt.Errorf("selftest: %w", err), t.remove())
 	}
 	return t, nil

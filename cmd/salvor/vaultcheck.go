@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -116,13 +117,13 @@ func (s *station) printFindings(found []finding, looked, absent []string) error 
 	switch {
 	case len(found) > 0:
 		return &ui.Error{
-			Code: ui.Incomplete, What: "vault check", Why: fmt.Sprintf("%d things are not as the record says", len(found)),
+			Code: ui.Incomplete, What: "vault check", Why: counted(len(found), "thing is", "things are") + " not as the record says",
 			Hint: "find out who put or took each of them; what no event knows is never erased by itself",
 		}
 	case len(looked) == 0:
 		return &ui.Error{Code: ui.Absent, What: "vault check", Why: "no vault is here", Hint: "mount one and try again; salvor vault list"}
 	}
-	s.term.Say("everything in %d vaults is as the record says", len(looked))
+	s.term.Say("everything in %s is as the record says", counted(len(looked), "vault", "vaults"))
 	return nil
 }
 
@@ -147,6 +148,10 @@ func (c *vaultCheck) look(ctx context.Context) error {
 		return err
 	}
 	for _, e := range top {
+		if e.Dir && strings.HasPrefix(e.Name, trialDir) {
+			c.add("unfinished", e.Name, "left by a selftest; remove it, unless one is running")
+			continue
+		}
 		// lost+found is the file system's own.
 		if known := slices.Contains([]string{"cases", "keystore", ".salvor", "lost+found"}, e.Name); !known && e.Name != "salvor-vault.json" || known && !e.Dir {
 			c.stray(e.Name)
@@ -282,9 +287,9 @@ func (c *vaultCheck) missingOf(ctx context.Context, ref vault.ImageRef, i custod
 	case i.State == custody.ImageIsSealed && !sealed:
 		c.add("missing", path.Join(ref.Dir(), "seal.note"), "the image is sealed, and its seal is not here")
 	case i.State == custody.ImageIsSealed && i.Seal != nil && segments < i.Seal.Segments:
-		c.add("missing", ref.Dir(), "%d of its %d segments are not here", i.Seal.Segments-segments, i.Seal.Segments)
+		c.add("missing", ref.Dir(), "%d of %s not here", i.Seal.Segments-segments, counted(i.Seal.Segments, "segment is", "segments are"))
 	case i.State == custody.ImageIsSealed && i.Seal != nil && segments > i.Seal.Segments:
-		c.add("stray", ref.Dir(), "%d segments more than its seal counts", segments-i.Seal.Segments)
+		c.add("stray", ref.Dir(), "%s more than its seal counts", counted(segments-i.Seal.Segments, "segment", "segments"))
 	case super && len(i.Keys) == 0:
 		c.add("unfinished", path.Join(ref.Dir(), "image.slv"), "its run was cut off before a key was recorded: salvor image goes on with it")
 	}
@@ -315,7 +320,7 @@ func (c *vaultCheck) older(ctx context.Context, ref vault.ImageRef, i custody.Im
 	}
 	acked, err := c.ledger.Progress(ctx, custody.CaseNo(ref.Case), i.Name)
 	if err == nil && acked.Records > 0 && segments <= int64(acked.Segment) {
-		c.add("changed", ref.Dir(), "the vault had acknowledged %d segments, and has %d: an earlier copy of it was put back", acked.Segment+1, segments)
+		c.add("changed", ref.Dir(), "the vault had acknowledged %s, and has %d: an earlier copy of it was put back", counted(int64(acked.Segment)+1, "segment", "segments"), segments)
 	}
 	return err
 }
@@ -389,7 +394,7 @@ func (c *vaultCheck) journal(ctx context.Context) error {
 	}
 	waiting, err := c.ledger.Outbox(ctx, c.v.id)
 	if err == nil && waiting > 0 {
-		c.add("journal", ".salvor", "%d events of this station are not in it yet: salvor sync", waiting)
+		c.add("journal", ".salvor", "not in it yet: %s of this station; salvor sync", eventCount(waiting))
 	}
 	return err
 }

@@ -110,7 +110,7 @@ func (l *Ledger) AuditWith(ctx context.Context, o AuditOptions) (AuditResult, er
 		return cmp.Or(cmp.Compare(x.Ref.Station, y.Ref.Station), cmp.Compare(x.Ref.Seq, y.Ref.Seq), cmp.Compare(x.What, y.What))
 	})
 	if n := len(a.result.Faults); n > 0 {
-		return a.result, fmt.Errorf("%w: %d faults, the first: %s", ErrAudit, n, a.result.Faults[0])
+		return a.result, fmt.Errorf("%w: %s, the first: %s", ErrAudit, count(int64(n), "fault"), a.result.Faults[0])
 	}
 	a.remember(ctx)
 	return a.result, nil

@@ -456,7 +456,7 @@ func (a *auditing) checkCheckpoint(ctx context.Context, log *auditedLog) error {
 		a.faultOf(CheckSequence, custody.Ref{Station: last.Station, Seq: seq}, "", "the event is missing: the checkpoint counts it")
 	}
 	if own && cp.Size < last.Seq {
-		a.fault(last, a.at(last).kind, "the checkpoint counts only %d events", cp.Size)
+		a.fault(last, a.at(last).kind, "the checkpoint counts only %s", count(cp.Size, "event"))
 	}
 	if cp.Size <= last.Seq {
 		root, err := log.tree.root(cp.Size)
@@ -506,7 +506,7 @@ func (a *auditing) checkClaims(context.Context) error {
 				a.fault(ref, a.at(ref).kind, "the log of station %s that it has witnessed is another one", c.station)
 			}
 		case c.station == a.station.Name():
-			a.fault(ref, a.at(ref).kind, "it has witnessed %d events of this station, the ledger holds %d", c.head.Size, len(log.events))
+			a.fault(ref, a.at(ref).kind, "it has witnessed %s of this station, the ledger holds %d", count(c.head.Size, "event"), len(log.events))
 		case mine:
 			a.fault(ref, a.at(ref).kind, "the log of station %s that it has witnessed is not there", c.station)
 		}

@@ -33,7 +33,7 @@ import (
 // when the ledger does not go so far: its end was cut off, or an old copy put back.
 func (l *Ledger) CheckPaper(ctx context.Context, station string, size int64, code string) error {
 	if err := l.checkPaper(ctx, station, size, code); err != nil {
-		return fmt.Errorf("station %s at %d events: %w", station, size, err)
+		return fmt.Errorf("station %s at %s: %w", station, count(size, "event"), err)
 	}
 	return nil
 }

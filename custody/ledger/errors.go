@@ -26,6 +26,8 @@ var (
 	// ErrLinked: the file is a link or has a second name, under which others may reach
 	// it. It is an ErrPermissions.
 	ErrLinked = fmt.Errorf("%w: not a plain file with one name", ErrPermissions)
+	// ErrOwner: the file or its directory belongs to another user. It is an ErrPermissions.
+	ErrOwner = fmt.Errorf("%w: it belongs to another user", ErrPermissions)
 	// ErrBusy: another process held the ledger for longer than ten seconds.
 	ErrBusy = errors.New("ledger is in use by another process")
 	// ErrCorrupt: the file is damaged, or its content contradicts itself.
@@ -117,4 +119,12 @@ func sqlError(err error) error {
 		err = fmt.Errorf("%w: %w", kind, err)
 	}
 	return err
+}
+
+// count is a number of things, each called what one is.
+func count(n int64, one string) string {
+	if n != 1 {
+		one += "s"
+	}
+	return fmt.Sprintf("%d %s", n, one)
 }

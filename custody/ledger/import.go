@@ -266,7 +266,7 @@ func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, 
 	}
 	switch {
 	case x.cp.Size < last:
-		err = j.Refuse(p.name, file, fmt.Errorf("%w: it counted %d events, now %d", ErrRollback, last, x.cp.Size))
+		err = j.Refuse(p.name, file, fmt.Errorf("%w: it counted %s, now %d", ErrRollback, count(last, "event"), x.cp.Size))
 	case !published:
 		return nil
 	default:

@@ -47,7 +47,7 @@ func (e *LateError) Error() string {
 	}
 	for i, no := range e.Cases {
 		if i == 3 {
-			s += fmt.Sprintf(" and %d more cases", len(e.Cases)-i)
+			s += " and " + count(int64(len(e.Cases)-i), "more case")
 			break
 		}
 		s += ", " + string(no)

@@ -233,7 +233,7 @@ func (l *Ledger) checkOwn(ctx context.Context, j *journal.Journal) error {
 		return err
 	}
 	if o.size > have {
-		return fmt.Errorf("%w: %d events were published in vault %s, the ledger holds %d", ErrRolledBack, o.size, j.Vault(), have)
+		return fmt.Errorf("%w: %s published in vault %s, the ledger holds %d", ErrRolledBack, count(o.size, "event"), j.Vault(), have)
 	}
 	if there.Size <= have {
 		root, err := rootAt(ctx, l.db, l.station.Name(), there.Size)
@@ -260,7 +260,7 @@ func (l *Ledger) checkOwn(ctx context.Context, j *journal.Journal) error {
 			return fmt.Errorf("%w: in vault %s", ErrCloned, j.Vault())
 		}
 	}
-	return fmt.Errorf("%w: %d events in vault %s, the ledger holds %d", ErrRolledBack, there.Size, j.Vault(), have)
+	return fmt.Errorf("%w: %s in vault %s, the ledger holds %d", ErrRolledBack, count(there.Size, "event"), j.Vault(), have)
 }
 
 // missing returns the places of the own events that a journal lacks. Where it is

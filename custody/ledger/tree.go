@@ -35,7 +35,7 @@ func newLog(ctx context.Context, tx queryer, st Station) (*stationLog, error) {
 		return nil, err
 	}
 	if last != cp.Size {
-		return nil, fmt.Errorf("%w: the checkpoint counts %d events, the log %d", ErrCorrupt, cp.Size, last)
+		return nil, fmt.Errorf("%w: the checkpoint counts %s, the log %d", ErrCorrupt, count(cp.Size, "event"), last)
 	}
 	log.size = cp.Size
 	root, err := rootAt(ctx, tx, st.Name(), cp.Size)

@@ -19,6 +19,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // The exit status of the program: one table, for people and scripts. The numbers
@@ -109,14 +111,20 @@ func report(w io.Writer, err error, asJSON bool, wrap func(string) string) {
 			Code    int    `json:"code"`
 			Message string `json:"message"`
 			Hint    string `json:"hint,omitempty"`
-		}{ExitCode(err), err.Error(), hint})
+		}{ExitCode(err), once(err.Error()), hint})
 		if jerr == nil {
 			fmt.Fprint(w, string(line))
 			return
 		}
 	}
-	fmt.Fprintln(w, wrap("salvor: "+lines(err.Error())))
+	fmt.Fprintln(w, wrap("salvor: "+lines(once(err.Error()))))
 	if hint != "" {
 		fmt.Fprintln(w, wrap("hint: "+lines(hint)))
 	}
+}
+
+// once says once what follows itself: each layer through which an error has come says what
+// it is about, and two of them may say the same.
+func once(message string) string {
+	return strings.Join(slices.Compact(strings.Split(message, ": ")), ": ")
 }
