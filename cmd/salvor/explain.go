@@ -34,7 +34,8 @@ func verdicts() []verdict {
 		{config.ErrPermissions, ui.Refused, "give it to the user of salvor alone: chmod go-rwx"},
 		{config.ErrNone, ui.NotFound, "set up this station: salvor init"},
 
-		{ledger.ErrLinked, ui.Refused, "put the file itself there, under one name; to keep it elsewhere, move the whole state directory: --state DIR"},
+		{ledger.ErrLinked, ui.Refused, "put the file itself there, under one name, and nothing else; to keep it elsewhere, move the whole state directory: --state DIR"},
+		{ledger.ErrOwner, ui.Refused, "run salvor as the user that it was set up for"},
 		{ledger.ErrPermissions, ui.Refused, "give it to the user of salvor alone: chmod go-rwx"},
 		{ledger.ErrNetworkFS, ui.Refused, "keep the ledger on a local disk: --state DIR"},
 		{ledger.ErrForeign, ui.Refused, "this is not a ledger of salvor: look at what is in the state directory"},

@@ -42,15 +42,44 @@ func checkFile(f *os.File) error {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return &fs.PathError{Op: "fstat", Path: f.Name(), Err: err}
 	}
+	err := checkPlain(st)
 	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return ErrLinked
-	case st.Nlink != 1:
-		return ErrLinked
+	case err != nil:
 	case st.Mode&0o077 != 0:
-		return fmt.Errorf("%w: mode %04o, want 0600", ErrPermissions, st.Mode&0o7777)
+		err = fmt.Errorf("%w: mode %04o, want 0600", ErrPermissions, st.Mode&0o7777)
+	default:
+		err = checkOwner(st.Uid)
 	}
-	return checkOwner(st.Uid)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+func checkPlain(st unix.Stat_t) error {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+		return ErrLinked
+	}
+	return nil
+}
+
+// checkBeside refuses what lies where SQLite looks for its journals and is no plain file:
+// it would wait for a pipe for ever.
+func checkBeside(path string) error {
+	for _, name := range []string{path + "-journal", path + "-wal"} {
+		var st unix.Stat_t
+		err := unix.Lstat(name, &st)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err == nil {
+			err = checkPlain(st)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // checkDir refuses a directory that others may read or write: who can write it
@@ -71,7 +100,7 @@ func checkDir(path string) error {
 
 func checkOwner(uid uint32) error {
 	if euid := os.Geteuid(); euid != 0 && int64(uid) != int64(euid) {
-		return fmt.Errorf("%w: it belongs to another user", ErrPermissions)
+		return ErrOwner
 	}
 	return nil
 }

@@ -78,6 +78,31 @@ func TestLooseFilesAreRefused(t *testing.T) {
 	}
 }
 
+// SQLite looks for its journal beside the ledger, and would wait for a pipe for ever.
+func TestWhatIsNoJournalBesideALedgerIsRefused(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"pipe":      func(p string) error { return unix.Mkfifo(p, 0o600) },
+		"directory": func(p string) error { return os.Mkdir(p, 0o700) },
+		"link":      func(p string) error { return os.Symlink("/dev/null", p) },
+	} {
+		for _, end := range []string{"-journal", "-wal"} {
+			t.Run(name+" "+end, func(t *testing.T) {
+				s := newShopfloor(t)
+				s.Close()
+				if err := errors.Join(os.RemoveAll(s.path+end), put(s.path+end)); err != nil {
+					t.Fatal(err)
+				}
+				if l, err := Open(t.Context(), s.path, s.st, s.clock.now); !errors.Is(err, ErrLinked) || !strings.Contains(err.Error(), s.path+end) {
+					t.Errorf("ledger: %v", err)
+					if err == nil {
+						l.Close()
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestForeignAndNewerFilesAreRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		sql  string

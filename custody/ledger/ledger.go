@@ -166,7 +166,7 @@ func open(ctx context.Context, path string, st Station, now func() time.Time) (*
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err := errors.Join(err, checkFile(f), f.Close()); err != nil {
+	if err := errors.Join(err, checkFile(f), f.Close(), checkBeside(path)); err != nil {
 		return nil, err
 	}
 	l, err := connect(path, st, now)
