@@ -66,6 +66,7 @@ func (s *station) sealOf(ctx context.Context, what string, i custody.Item, value
 
 type transferOptions struct {
 	other, why, seal, place, reason, condition string
+	clockChecked                               bool
 }
 
 func newOffer(p *program) *cobra.Command {
@@ -82,11 +83,15 @@ func newOffer(p *program) *cobra.Command {
 	transferWords.add(cmd, &o.why, "why it changes hands")
 	sealWords.add(cmd, &o.seal, "what the seal looks like")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "more about it, in words")
+	clockFlag(cmd, &o.clockChecked)
 	return cmd
 }
 
 func (s *station) offer(ctx context.Context, item string, o transferOptions) error {
 	if err := cmp.Or(transferWords.check("custody offer", o.why), sealWords.check("custody offer", o.seal)); err != nil {
+		return err
+	}
+	if err := s.clockPlausible(ctx, "custody offer", o.clockChecked); err != nil {
 		return err
 	}
 	op, c, i, err := s.actsOnItem(ctx, custody.TypeCustodyOffered, item)
@@ -152,11 +157,15 @@ about who has it, --from says from whom you took it, and the dispute is over.`,
 	sealWords.add(cmd, &o.seal, "what the seal looks like")
 	cmd.Flags().StringVar(&o.condition, "condition", "", "what is to be seen on it, in words")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "more about it, in words")
+	clockFlag(cmd, &o.clockChecked)
 	return cmd
 }
 
 func (s *station) accept(ctx context.Context, item string, o transferOptions) error {
 	if err := cmp.Or(transferWords.check("custody accept", o.why), sealWords.check("custody accept", o.seal), placeCode("custody accept", o.place)); err != nil {
+		return err
+	}
+	if err := s.clockPlausible(ctx, "custody accept", o.clockChecked); err != nil {
 		return err
 	}
 	op, c, i, err := s.actsOnItem(ctx, custody.TypeCustodyAccepted, item)

@@ -32,6 +32,7 @@ var (
 type externalOptions struct {
 	processor, service, carrier, seal, back string
 	place, condition, reference, reason     string
+	clockChecked                            bool
 }
 
 func newSend(p *program) *cobra.Command {
@@ -54,11 +55,15 @@ Area or are safeguarded, and the customer's leave (intake or agree: --allow send
 	f.StringVar(&o.back, "back", "", "`DATE` on which it is expected back, or 3w from now")
 	f.StringVar(&o.reference, "reference", "", "`NUMBER` of the parcel")
 	f.StringVar(&o.reason, "reason", "", "more about it, in words")
+	clockFlag(cmd, &o.clockChecked)
 	return cmd
 }
 
 func (s *station) send(ctx context.Context, item string, o externalOptions) error {
 	if err := cmp.Or(serviceWords.check("custody send", o.service), carrierWords.check("custody send", o.carrier), sealWords.check("custody send", o.seal)); err != nil {
+		return err
+	}
+	if err := s.clockPlausible(ctx, "custody send", o.clockChecked); err != nil {
 		return err
 	}
 	op, c, i, err := s.actsOnItem(ctx, custody.TypeSentExternal, item)
@@ -117,11 +122,15 @@ func newBack(p *program) *cobra.Command {
 	f.StringVar(&o.place, "place", "", "`PLACE` where you put it, such as L-03")
 	f.StringVar(&o.condition, "condition", "", "what is to be seen on it, in words")
 	f.StringVar(&o.reference, "reference", "", "`NUMBER` of the parcel")
+	clockFlag(cmd, &o.clockChecked)
 	return cmd
 }
 
 func (s *station) back(ctx context.Context, item string, o externalOptions) error {
 	if err := cmp.Or(carrierWords.check("custody back", o.carrier), sealWords.check("custody back", o.seal), placeCode("custody back", o.place)); err != nil {
+		return err
+	}
+	if err := s.clockPlausible(ctx, "custody back", o.clockChecked); err != nil {
 		return err
 	}
 	op, c, i, err := s.actsOnItem(ctx, custody.TypeBackExternal, item)

@@ -15,6 +15,7 @@ import (
 const (
 	maxSilence  = 48 * time.Hour      // since the newest heartbeat
 	maxClosed   = 45 * 24 * time.Hour // since the newest event of any kind: longer than a shop's holidays
+	clockSlack  = 2 * time.Minute     // a clock may be behind another station's, where nothing is destroyed by it
 	maxCases    = 20                  // erased in one run without being asked
 	fewCases    = 3                   // up to so many may be more than half of a vault
 	brakeFactor = 2                   // more than one in so many of a vault's cases
@@ -23,7 +24,7 @@ const (
 // clockGuard refuses when the time lies before the newest event, or long after the
 // newest heartbeat and nobody has looked at the clock.
 func (s *station) clockGuard(ctx context.Context, o purgeOptions) error {
-	if err := s.clockBehind(ctx, "purge", o.clockChecked); err != nil {
+	if err := s.clockBehind(ctx, "purge", 0, o.clockChecked); err != nil {
 		return err
 	}
 	now := s.now()
@@ -49,15 +50,15 @@ func (s *station) clockGuard(ctx context.Context, o purgeOptions) error {
 	return nil
 }
 
-// clockBehind refuses when the time lies before the newest event: either this clock is
-// wrong, or the one of an earlier run was. Only a person can tell which.
-func (s *station) clockBehind(ctx context.Context, what string, checked bool) error {
+// clockBehind refuses when the time lies by more than slack before the newest event:
+// either this clock is wrong, or the one of an earlier run was. Only a person can tell which.
+func (s *station) clockBehind(ctx context.Context, what string, slack time.Duration, checked bool) error {
 	newest, err := s.ledger.Newest(ctx)
 	if err != nil {
 		return err
 	}
 	now := s.now()
-	if checked || !custody.At(now).Before(newest) {
+	if checked || !custody.At(now.Add(slack)).Before(newest) {
 		return nil
 	}
 	return refuse(what, fmt.Sprintf("the clock (%s) is before the newest event in the ledger (%s)", s.term.DateTime(now), s.term.DateTime(newest)),
@@ -65,9 +66,10 @@ func (s *station) clockBehind(ctx context.Context, what string, checked bool) er
 }
 
 // clockPlausible guards what counts a deadline from now: a clock that is behind would
-// make it due too early, and one that is far ahead would keep it too long.
+// make it due too early, and one that is far ahead would keep it too long; and what says
+// who had an item in hand, and when. Two benches may differ by clockSlack.
 func (s *station) clockPlausible(ctx context.Context, what string, checked bool) error {
-	if err := s.clockBehind(ctx, what, checked); err != nil || checked {
+	if err := s.clockBehind(ctx, what, clockSlack, checked); err != nil || checked {
 		return err
 	}
 	newest, err := s.ledger.Newest(ctx)

@@ -37,6 +37,7 @@ type returnOptions struct {
 	seal, condition            string
 	medium, model, serial      string
 	missing                    string
+	clockChecked               bool
 }
 
 func newReturn(p *program) *cobra.Command {
@@ -73,6 +74,7 @@ image file that was handed in goes back only when it is named so.`,
 	f.StringVar(&o.model, "model", "", "model of that medium")
 	f.StringVar(&o.serial, "serial", "", "serial `NUMBER` of that medium")
 	f.StringVar(&o.missing, "missing", "", "what could not be recovered, in words")
+	clockFlag(cmd, &o.clockChecked)
 	f.SortFlags = false
 	return cmd
 }
@@ -101,6 +103,9 @@ type handover struct {
 
 func (s *station) giveBack(ctx context.Context, text string, o returnOptions) error {
 	if err := o.check(); err != nil {
+		return err
+	}
+	if err := s.clockPlausible(ctx, "return", o.clockChecked); err != nil {
 		return err
 	}
 	op, c, item, err := s.actsOn(ctx, custody.TypeItemReturned, text)
