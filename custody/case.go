@@ -422,8 +422,7 @@ func (f *caseFold) applyImage(e Event) {
 			f.spared(i, p.Job)
 		}
 	case EraseProved:
-		i := f.image(p.Image)
-		i.Proofs = append(i.Proofs, Proof{ref, at, e.Op, p})
+		f.image(p.Image).proved(e, p)
 	case EraseDone:
 		f.eraseDone(e, p)
 	case ImageReturned:
@@ -541,7 +540,7 @@ func (f *caseFold) finish(own []Event) {
 	sortProposals(c.Proposals)
 	slices.SortFunc(c.Images, func(a, b Image) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Holds, func(a, b Hold) int { return cmp.Compare(a.ID, b.ID) })
-	f.finishErasing()
+	f.finishErasing(own)
 	for _, i := range c.Images {
 		slices.SortStableFunc(i.Keys, func(a, b KeyCopy) int {
 			return cmp.Or(cmp.Compare(a.Session, b.Session), cmp.Compare(a.Keystore, b.Keystore), cmp.Compare(a.File, b.File))

@@ -35,6 +35,7 @@ type Comeback struct {
 	Jobs          []string   // that were begun to erase it, in causal order
 	Failed        EraseStep  // where its last try stopped; "" when it did not
 	Erase         *EraseDone // what the job showed, proved or not
+	KeysElsewhere int        // key files that were destroyed in other keystores since
 	End           CopyEnd
 }
 
@@ -112,6 +113,14 @@ func (i *Image) eraseAgain(job string) {
 	}
 }
 
+// proved keeps what a job has shown on its way.
+func (i *Image) proved(e Event, p EraseProved) {
+	i.Proofs = append(i.Proofs, Proof{e.Ref(), e.TS.Time, e.Op, p})
+	if b := i.back(); b != nil && p.Keystore != i.Vault {
+		b.KeysElsewhere += len(p.Copies)
+	}
+}
+
 func (i *Image) againFailed(p EraseFailed) {
 	if b := i.back(); b != nil && slices.Contains(b.Jobs, p.Job) {
 		b.Failed = p.Step
@@ -124,7 +133,7 @@ func (i *Image) againFailed(p EraseFailed) {
 func (f *caseFold) moreProved(i *Image, e Event, p EraseDone) {
 	if b := i.back(); b != nil && slices.Contains(b.Jobs, p.Job) {
 		b.Erase, b.Failed = &p, ""
-		if p.provedAgain() {
+		if p.provedAgain(b.KeysElsewhere) {
 			b.End = CopyEnd{CopyIsErased, e.Ref(), e.TS.Time}
 		} else {
 			f.except(NotProved, e.Ref())
@@ -140,8 +149,8 @@ func (f *caseFold) moreProved(i *Image, e Event, p EraseDone) {
 
 // provedAgain: as Proved, and where only keys came back there was no content to
 // overwrite.
-func (p EraseDone) provedAgain() bool {
-	return p.Proved() || p.Files == 0 && p.KeyFiles > 0 && p.Keys != KeysNone
+func (p EraseDone) provedAgain(keysElsewhere int) bool {
+	return p.Proved() || p.Files == 0 && p.KeyFiles+int64(keysElsewhere) > 0 && p.Keys != KeysNone
 }
 
 func (c KeyClass) better(than KeyClass) bool { return c.rank() > than.rank() }
@@ -157,11 +166,16 @@ func (c KeyClass) rank() int {
 }
 
 // finishErasing settles which key copies are gone, and what somebody has to look at.
-func (f *caseFold) finishErasing() {
+func (f *caseFold) finishErasing(sorted []Event) {
+	var order *causal
 	for n := range f.c.Images {
 		i := &f.c.Images[n]
+		if len(i.Proofs) > 0 && order == nil {
+			order = newCausal(sorted)
+		}
+		at := places(i.Proofs, sorted)
 		for k := range i.Keys {
-			i.Keys[k].Gone = f.gone(i, i.Keys[k])
+			i.Keys[k].Gone = f.gone(i, i.Keys[k], order, at)
 		}
 		for _, b := range i.Returns {
 			if b.End.Open() || b.End.Fate == CopyTaken {
@@ -171,26 +185,45 @@ func (f *caseFold) finishErasing() {
 	}
 }
 
+// places are where the events of proofs stand in the order.
+func places(proofs []Proof, sorted []Event) []int {
+	var at []int
+	for _, p := range proofs {
+		at = append(at, slices.IndexFunc(sorted, func(e Event) bool { return e.Ref() == p.Ref }))
+	}
+	return at
+}
+
 // gone finds the end of a key copy. A file that was wrapped anew in its place has
-// several records, and all of them end with it.
-func (f *caseFold) gone(i *Image, k KeyCopy) *KeyGone {
+// several records, and all of them end with it. Of several proofs the last counts, of
+// the copy that was there last; of those that did not know of each other the worst.
+func (f *caseFold) gone(i *Image, k KeyCopy, order *causal, at []int) *KeyGone {
 	for _, d := range f.c.Destroyed {
 		if d.Kind == CopyKey && d.Image == i.Name && d.Store == k.Keystore && d.File == k.File {
 			return &KeyGone{Ref: d.Ref, At: d.At, Destroyed: true, Proved: true}
 		}
 	}
-	var gone *KeyGone
-	for _, p := range i.Proofs {
+	var ends []KeyGone
+	var when []int
+	for n, p := range i.Proofs {
 		if p.Keystore != k.Keystore {
 			continue
 		}
 		for _, x := range p.Copies {
-			recorded := slices.ContainsFunc(i.Keys, func(o KeyCopy) bool {
-				return o.Keystore == k.Keystore && o.File == k.File && o.SHA256 == x.SHA256
-			})
-			if x.File == k.File && recorded && (gone == nil || x.Proved && !gone.Proved) {
-				gone = &KeyGone{Ref: p.Ref, At: p.At, Job: p.Job, Proved: x.Proved}
+			if x.File == k.File && i.Wrapped(k.Keystore, k.File, x.SHA256) {
+				ends = append(ends, KeyGone{Ref: p.Ref, At: p.At, Job: p.Job, Proved: x.Proved})
+				when = append(when, at[n])
 			}
+		}
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	var gone *KeyGone
+	last := order.heads(when)
+	for n := range ends {
+		if slices.Contains(last, when[n]) && (gone == nil || gone.Proved) {
+			gone = &ends[n]
 		}
 	}
 	return gone

@@ -87,6 +87,8 @@ func TestAKeyInAnotherKeystoreEndsByItself(t *testing.T) {
 		"later, completed": {[]Payload{gone("j1", "v1", 3, true), done, gone("j2", "v2", 3, true), complete}, false, []CopyFate{CopyIsErased, CopyIsErased}, KeysComplete},
 		"never worse":      {[]Payload{gone("j2", "v2", 3, true), complete, done}, false, []CopyFate{CopyIsErased, CopyIsErased}, KeysComplete},
 		"not provable":     {[]Payload{gone("j2", "v2", 3, false), done}, false, []CopyFate{CopyVoid, CopyVoid}, KeysPartial},
+		"back, no proof":   {[]Payload{gone("j2", "v2", 3, true), done, gone("j3", "v2", 3, false)}, false, []CopyFate{CopyVoid, CopyVoid}, KeysPartial},
+		"first no proof":   {[]Payload{gone("j2", "v2", 3, false), done, gone("j3", "v2", 3, true)}, false, []CopyFate{CopyVoid, CopyIsErased}, KeysPartial},
 		"another file":     {[]Payload{gone("j2", "v2", 9, true), done}, true, []CopyFate{CopyVoid, ""}, KeysPartial},
 		"another keystore": {[]Payload{gone("j2", "v3", 3, true), done}, true, []CopyFate{CopyVoid, ""}, KeysPartial},
 		"medium destroyed": {[]Payload{done, MediumDestroyed{Kind: CopyKey, Image: "image-01", File: "a.age", Store: "v2", Method: DestroyDrill, Date: "2026-11-21", Witness: "op-7f3a"}}, false, []CopyFate{CopyVoid, CopyDestroyed}, KeysPartial},
@@ -111,6 +113,54 @@ func TestAKeyInAnotherKeystoreEndsByItself(t *testing.T) {
 		}
 		if len(c.Open()) != wantOpen {
 			t.Errorf("%s: open copies %v", name, c.Open())
+		}
+	}
+}
+
+// Of a key file that came back the last proof counts, whatever the clocks say; of two
+// stations that did not know of each other neither can be believed more than the other.
+func TestTheLastProofOfAKeyCounts(t *testing.T) {
+	key := KeyWrapped{"image-01", 1, SessionID{2}, "v2", "a.age", Hash{3}, []string{"k1", "k2"}}
+	gone := func(job string, proved bool) EraseProved {
+		return EraseProved{Job: job, Image: "image-01", Step: StepKeyDone, Keystore: "v2", Copies: []KeyDestroyed{{"a.age", Hash{3}, proved}}}
+	}
+	at := func(station string, seq int64, ts string, p Payload, heads ...Ref) Event {
+		return Event{Station: station, Seq: seq, TS: At(mustTime(ts)), Case: "B1-2026-0001", Pub: p, CaseHeads: heads}
+	}
+	begin := []Event{
+		at("B1", 1, "2026-11-20T08:00:00Z", CaseOpened{Purpose: PurposeCrash, Language: Dutch}),
+		at("B1", 2, "2026-11-20T08:01:00Z", begun("image-01")),
+		at("B1", 3, "2026-11-20T08:02:00Z", key),
+	}
+	known := Ref{Station: "B1", Seq: 3}
+	for name, test := range map[string]struct {
+		here, there Event // there is the other station's
+		job         string
+		proved      bool
+	}{
+		"later, by a clock that is behind": {
+			at("B1", 4, "2026-11-21T08:00:00Z", gone("j1", true)),
+			at("NAS", 1, "2026-11-19T08:00:00Z", gone("j2", false), Ref{Station: "B1", Seq: 4}), "j2", false,
+		},
+		"later and better": {
+			at("B1", 4, "2026-11-21T08:00:00Z", gone("j1", false)),
+			at("NAS", 1, "2026-11-19T08:00:00Z", gone("j2", true), Ref{Station: "B1", Seq: 4}), "j2", true,
+		},
+		"at once, the worse is earlier": {
+			at("B1", 4, "2026-11-21T08:00:00Z", gone("j1", true)),
+			at("NAS", 1, "2026-11-20T09:00:00Z", gone("j2", false), known), "j2", false,
+		},
+		"at once, the worse is later": {
+			at("B1", 4, "2026-11-21T08:00:00Z", gone("j1", true)),
+			at("NAS", 1, "2026-11-22T09:00:00Z", gone("j2", false), known), "j2", false,
+		},
+	} {
+		for _, events := range [][]Event{{test.here, test.there}, {test.there, test.here}} {
+			c := FoldCase("B1-2026-0001", append(events, begin...))
+			g := c.Images[0].Keys[0].Gone
+			if g == nil || g.Job != test.job || g.Proved != test.proved {
+				t.Errorf("%s: %+v", name, g)
+			}
 		}
 	}
 }

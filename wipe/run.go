@@ -312,10 +312,7 @@ func (r *run) reached(ctx context.Context) error {
 	if r.o.Reached == nil {
 		return nil
 	}
-	if err := r.o.Reached(ctx, r.job.Evidence()); err != nil {
-		return fmt.Errorf("record what is proved: %w", err)
-	}
-	return nil
+	return r.o.Reached(ctx, r.job.Evidence())
 }
 
 // save writes the journal, also when the run was told to stop: what was done is

@@ -102,6 +102,11 @@ func (r *purgeRun) lookAgain(ctx context.Context, e *erasing) error {
 	}); err != nil {
 		return err
 	}
+	return r.reload(ctx, e)
+}
+
+// reload takes what is recorded by now.
+func (r *purgeRun) reload(ctx context.Context, e *erasing) error {
 	c, err := r.ledger.Case(ctx, e.c.No)
 	if err != nil {
 		return err
@@ -293,34 +298,46 @@ func (r *purgeRun) carryOut(ctx context.Context, v *openedVault, target wipe.Tar
 			return erased{}, err
 		}
 	}
-	notes, err := r.keystores(ctx, e)
-	if err != nil {
-		return erased{}, err
-	}
-	if err := r.refresh(ctx, &target, &e); err != nil {
-		return erased{}, err
-	}
+	var notes []string
 	progress, end := r.phases(fmt.Sprintf("erase %s/%s", e.c.No, e.image.Name))
-	evidence, err := wipe.Run(ctx, target, job, wipe.Options{
+	_, err := wipe.Run(ctx, target, job, wipe.Options{
 		Journal: jobStore{r.station, e}, Now: r.now, Residue: r.options.residue,
 		Gate: func(ctx context.Context) error { return r.gate(ctx, e) }, Progress: progress,
-		Reached:      func(ctx context.Context, shown wipe.Evidence) error { return r.proved(ctx, e, v.id, job.ID, shown) },
+		Reached: func(ctx context.Context, shown wipe.Evidence) (err error) {
+			if err := r.proved(ctx, e, v.id, job.ID, shown); err != nil {
+				return fmt.Errorf("record what is proved: %w", err)
+			}
+			// The keys beside the image are destroyed: there is no way back.
+			notes, err = r.keystores(ctx, e)
+			return err
+		},
 		UnlinkFailed: r.options.acceptMissing || e.again && job.NoImage,
 	})
 	end()
 	save := context.WithoutCancel(ctx)
-	if err != nil {
-		step := custody.EraseStep(job.Stage)
+	step := custody.EraseStep(job.Stage)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, err)
 		if job.Stage == wipe.Planned && !job.Untouched() {
 			step = custody.StepKeys
 		}
+	case len(notes) > 0 && len(job.Files)+len(job.Keys) == 0:
+		// Only keys elsewhere came back, and are still there: nothing is to be attested.
+		step, err = custody.StepKeys, errors.Join(keysAreLeft(e, notes), r.ledger.EndJob(save, job.ID))
+	}
+	if err != nil {
 		_, recordErr := r.happened(save, r.op, ledger.Entry{
 			Case: e.c.No, Item: e.image.Item, Pub: custody.EraseFailed{Job: job.ID, Image: e.image.Name, Step: step},
 		})
-		return erased{}, fmt.Errorf("image %s/%s: %w", e.c.No, e.image.Name, errors.Join(err, recordErr))
+		return erased{}, errors.Join(err, recordErr)
 	}
-	done, err := r.attest(save, e, evidence)
-	done.Reasons, done.KeysLeft = append(done.Reasons, notes...), len(notes) > 0
+	if err := r.refresh(save, &target, &e); err != nil {
+		return erased{}, err
+	}
+	job.Recount(target)
+	done, err := r.attest(save, e, job.Evidence())
+	done.Reasons, done.KeysLeft = append(done.Reasons, notes...), len(notes) > 0 || len(e.image.KeysElsewhere()) > 0
 	return done, err
 }
 
@@ -335,16 +352,10 @@ func (e erasing) begun() bool {
 
 // refresh looks at the case once more: keys in other keystores are gone since.
 func (r *purgeRun) refresh(ctx context.Context, target *wipe.Target, e *erasing) error {
-	c, err := r.ledger.Case(ctx, e.c.No)
-	if err != nil {
+	if err := r.reload(ctx, e); err != nil {
 		return err
 	}
-	i, ok := c.Image(e.image.Name)
-	if !ok {
-		return custody.ErrNoImage
-	}
-	e.c, e.image = c, i
-	return r.expectKeys(ctx, target, i)
+	return r.expectKeys(ctx, target, e.image)
 }
 
 // phases shows each phase of an erasing with a rate of its own.

@@ -20,12 +20,14 @@ import (
 )
 
 // Keys lie in the vault of their image, and copies of them may lie in another. Each
-// keystore is erased by a job of its own, which leaves a record of what it proved. The
-// erasing of the image counts on it; where a keystore is away the image goes all the
-// same, its class says that a key is left, and a later purge completes it.
+// keystore is erased by a job of its own, which leaves a record of what it proved, once
+// the keys beside the image are destroyed: until then everything can be called off. Where
+// a keystore is away the image goes all the same, its class says that a key is left, and
+// a later purge completes it.
 
 // expectKeys fills in what is known of every key copy, and of the keystores in which
-// jobs of this station have destroyed some.
+// jobs of this station have destroyed some. One that lies in another keystore is there,
+// whatever the record says.
 func (r *purgeRun) expectKeys(ctx context.Context, t *wipe.Target, i custody.Image) error {
 	t.ExpectedKeys, t.Others = nil, nil
 	shown := make(map[string]bool)
@@ -33,6 +35,9 @@ func (r *purgeRun) expectKeys(ctx context.Context, t *wipe.Target, i custody.Ima
 		end, place, err := r.keyEnd(ctx, i, k)
 		if err != nil {
 			return err
+		}
+		if k.Keystore != t.KeystoreName && r.liesAgain(ctx, k) {
+			end, place = wipe.KeyThere, nil
 		}
 		t.ExpectedKeys = append(t.ExpectedKeys, wipe.KeyCopy{
 			Keystore: k.Keystore, File: path.Base(k.File), SHA256: k.SHA256, Session: k.SessionID, End: end,
@@ -78,52 +83,87 @@ func (s *station) keyEnd(ctx context.Context, i custody.Image, k custody.KeyCopy
 	return wipe.EndProved, &job.Keystore, nil
 }
 
-// keystores erases the keys of an image that lie in other keystores, before anything
-// else of it. What is left, and why, is said in notes: it keeps nothing from going.
+// liesAgain tells whether a key file of which the end is recorded lies in its keystore:
+// a copy of that was put back, or the record is wrong.
+func (s *station) liesAgain(ctx context.Context, k custody.KeyCopy) bool {
+	if k.Gone == nil {
+		return false
+	}
+	v, err := s.openVault(ctx, k.Keystore)
+	if err != nil {
+		return false
+	}
+	defer v.close()
+	return v.has(k)
+}
+
+// has tells whether a key file lies in its keystore as it was recorded. What cannot be
+// read is there.
+func (v *openedVault) has(k custody.KeyCopy) bool { return !errors.As(keyDamage(v, k), new(keyFault)) }
+
+// keystores erases the keys of an image that lie in other keystores. What is left, and
+// why, is said in notes: it keeps nothing from going, unless a hold was set meanwhile.
 func (r *purgeRun) keystores(ctx context.Context, e erasing) (notes []string, err error) {
-	var ids []string
-	for _, k := range e.image.KeysElsewhere() {
-		if !slices.Contains(ids, k.Keystore) {
-			ids = append(ids, k.Keystore)
-		}
+	if err := r.reload(ctx, &e); err != nil {
+		return nil, err
 	}
 	names, err := r.vaultNames(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range ids {
-		err := r.keystore(ctx, e, id)
-		if ctx.Err() != nil {
+	var seen []string
+	for _, k := range e.image.Keys {
+		if !k.Elsewhere(e.image) || slices.Contains(seen, k.Keystore) {
+			continue
+		}
+		seen = append(seen, k.Keystore)
+		name := names[k.Keystore]
+		if name == "" {
+			name = k.Keystore
+		}
+		err := r.keystore(ctx, e, k.Keystore)
+		if ctx.Err() != nil || errors.Is(err, custody.ErrHeld) {
 			return nil, err
 		}
 		if err != nil {
-			name := names[id]
-			if name == "" {
-				name = id
-			}
 			notes = append(notes, fmt.Sprintf("key files are left in vault %s: %s", name, explain(err).Error()))
 		}
 	}
 	return notes, nil
 }
 
-// keystore erases the keys of an image in one other keystore, or goes on with that.
+// keystore erases the keys of an image in one other keystore, or goes on with that. What
+// is recorded to be destroyed there is looked for, where the keystore is there.
 func (r *purgeRun) keystore(ctx context.Context, e erasing, id string) error {
+	job, err := r.keyJob(ctx, e, id)
+	if err != nil {
+		return err
+	}
+	left, again := job != nil, false
+	for _, k := range e.image.Keys {
+		if k.Keystore == id {
+			left = left || k.Gone == nil
+			again = again || r.liesAgain(ctx, k)
+		}
+	}
+	if !left && !again {
+		return nil
+	}
 	v, err := r.openVault(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer v.close()
+	if again && job == nil && !e.again {
+		r.back++
+		r.term.Warn("image %s/%s: a key file lies in vault %s, and the record says that it was destroyed; find out who has copies", e.c.No, e.image.Name, v.name)
+	}
 	ref := vault.ImageRef{Case: string(e.c.No), Name: e.image.Name}
 	t := wipe.Target{
 		Vault: v.dir.Root(), Dir: ref.Dir(), CaseDir: ref.CaseDir(),
 		Keystore: v.dir.Root(), KeystoreName: id, KeyDir: ref.KeyDir(), UUID: e.image.UUID, KeysOnly: true,
 	}
 	if err := r.expectKeys(ctx, &t, e.image); err != nil {
-		return err
-	}
-	job, err := r.keyJob(ctx, e, id)
-	if err != nil {
 		return err
 	}
 	store := jobStore{r.station, e}
@@ -234,15 +274,20 @@ func (r *purgeRun) keysLeft(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	open, err := r.ledger.OpenJobs(ctx)
+	if err != nil {
+		return err
+	}
 	for _, c := range cases {
 		for _, i := range c.Images {
 			elsewhere := slices.ContainsFunc(i.Keys, func(k custody.KeyCopy) bool { return k.Elsewhere(i) })
 			if i.State != custody.ImageIsErased || !elsewhere || r.options.caseNo != "" && !r.asked(c.No) || r.dealtWith(c.No, i.Name) {
 				continue
 			}
-			e := erasing{c: c, image: i}
 			left := len(i.KeysElsewhere()) > 0
-			result, err := r.completeKeys(ctx, e)
+			// One that was killed when all was proved has only files to take away.
+			begun := slices.ContainsFunc(open, func(j ledger.Job) bool { return j.Case == c.No && j.Image == i.Name })
+			result, err := r.completeKeys(ctx, erasing{c: c, image: i}, left, begun)
 			if left || result.Outcome != "" || err != nil {
 				r.report(c.No, i.Name, result, err)
 			}
@@ -263,9 +308,9 @@ func (r *purgeRun) dealtWith(no custody.CaseNo, image string) bool {
 
 // completeKeys erases what is left of an erased image's keys. A result without an
 // outcome says that there was nothing to do.
-func (r *purgeRun) completeKeys(ctx context.Context, e erasing) (erased, error) {
+func (r *purgeRun) completeKeys(ctx context.Context, e erasing, left, begun bool) (erased, error) {
 	result := erased{Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Virtual: e.image.Erase.Virtual}
-	if len(e.image.KeysElsewhere()) > 0 {
+	if left {
 		if err := r.mayErase(ctx, e.c, e.image.Name, true); err != nil {
 			return result, fmt.Errorf("case %s: %w", e.c.No, err)
 		}
@@ -273,6 +318,8 @@ func (r *purgeRun) completeKeys(ctx context.Context, e erasing) (erased, error) 
 			result.Outcome = "planned"
 			return result, nil
 		}
+	}
+	if (left || begun) && !r.options.dryRun {
 		unlock, err := r.lock(string(e.c.No))
 		if err != nil {
 			return result, err
@@ -283,15 +330,20 @@ func (r *purgeRun) completeKeys(ctx context.Context, e erasing) (erased, error) 
 			return result, err
 		}
 		if len(notes) > 0 {
-			return result, &ui.Error{
-				Code: ui.Absent, What: "image " + string(e.c.No) + "/" + e.image.Name, Why: notes[0], Hint: "mount that vault, then salvor purge",
-			}
+			return result, keysAreLeft(e, notes)
 		}
 	}
 	if e.image.Erase.Keys == custody.KeysComplete || r.options.dryRun {
 		return result, nil
 	}
 	return r.completeAttest(ctx, e, result)
+}
+
+// keysAreLeft says that keys in other keystores are not erased.
+func keysAreLeft(e erasing, notes []string) error {
+	return &ui.Error{
+		Code: ui.Absent, What: "image " + string(e.c.No) + "/" + e.image.Name, Why: notes[0], Hint: "mount that vault, then salvor purge",
+	}
 }
 
 // completeAttest issues a second attest of an image that is erased, when its keys are

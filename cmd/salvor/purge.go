@@ -343,6 +343,9 @@ func (r *purgeRun) end() error {
 		return r.errs[0]
 	case len(r.errs) > 0:
 		code := ui.Absent
+		if r.back > 0 { // a person has to look
+			code = ui.Incomplete
+		}
 		for _, err := range r.errs {
 			if ui.ExitCode(err) != ui.Absent {
 				code = ui.Incomplete
@@ -353,7 +356,7 @@ func (r *purgeRun) end() error {
 		return &ui.Error{Code: ui.Absent, What: "purge", Why: "keys are left in another keystore", Hint: "mount that vault, then salvor purge"}
 	case r.back > 0:
 		return &ui.Error{
-			Code: ui.Incomplete, What: "purge", Why: fmt.Sprintf("a copy of a vault was put back: %d erased images were in it", r.back),
+			Code: ui.Incomplete, What: "purge", Why: fmt.Sprintf("a copy of a vault was put back: %d erased images were in it, or keys to them", r.back),
 			Hint: "find out who has copies of the vault; what came back is erased again, or its line says why not",
 		}
 	case !assured && !r.options.dryRun:

@@ -116,11 +116,15 @@ func TestARecordThatNamesTheJobOfAnotherKeyProvesNothing(t *testing.T) {
 			Copies: []custody.KeyDestroyed{{File: k.File, SHA256: k.SHA256, Proved: true}},
 		})
 	}
+	keys := filepath.Join(mnt, "keys")
+	if err := os.Rename(keys, keys+"-away"); err != nil { // or the purge would find it
+		t.Fatal(err)
+	}
 	_, _ = b.run("purge")
 	if a := b.lastAttest(); a.Key != report.KeyPartial {
 		t.Errorf("%s because of %q, keys %+v", a.Key, a.Reasons, a.Keys)
 	}
-	left := filepath.Join(mnt, "keys", vault.ImageRef{Case: string(no), Name: second.Name}.KeyDir())
+	left := filepath.Join(keys+"-away", vault.ImageRef{Case: string(no), Name: second.Name}.KeyDir())
 	if _, err := os.Stat(left); err != nil {
 		t.Fatalf("the test shows too little: %v", err)
 	}

@@ -24,14 +24,22 @@ func (r *purgeRun) returned(ctx context.Context) ([]erasing, error) {
 	if err != nil {
 		return nil, err
 	}
-	open := make(map[string]*openedVault)
+	opened := make(map[string]*openedVault)
 	defer func() {
-		for _, v := range open {
+		for _, v := range opened {
 			if v != nil {
 				v.close()
 			}
 		}
 	}()
+	open := func(id string) *openedVault {
+		v, tried := opened[id]
+		if !tried {
+			v, _ = r.openVault(ctx, id) // a vault that is away cannot be looked into
+			opened[id] = v
+		}
+		return v
+	}
 	var work []erasing
 	for _, c := range cases {
 		if r.options.caseNo != "" && !r.asked(c.No) {
@@ -41,15 +49,10 @@ func (r *purgeRun) returned(ctx context.Context) ([]erasing, error) {
 			if i.State != custody.ImageIsErased {
 				continue
 			}
-			v, tried := open[i.Vault]
-			if !tried {
-				v, _ = r.openVault(ctx, i.Vault) // a vault that is away cannot be looked into
-				open[i.Vault] = v
-			}
-			if v == nil {
+			if open(i.Vault) == nil {
 				continue
 			}
-			e, err := r.cameBack(ctx, v, c, i)
+			e, err := r.cameBack(ctx, open, c, i)
 			if err != nil {
 				return nil, err
 			}
@@ -61,26 +64,39 @@ func (r *purgeRun) returned(ctx context.Context) ([]erasing, error) {
 	return work, nil
 }
 
-// cameBack records what lies in the vault again, and returns it as something to erase;
-// nil when there is nothing to do.
-func (r *purgeRun) cameBack(ctx context.Context, v *openedVault, c custody.Case, i custody.Image) (*erasing, error) {
-	seen, err := lies(v, vault.ImageRef{Case: string(c.No), Name: i.Name})
+// cameBack records what lies in the vault again, or of its keys in another, and returns
+// it as something to erase; nil when there is nothing to do.
+func (r *purgeRun) cameBack(ctx context.Context, open func(vault string) *openedVault, c custody.Case, i custody.Image) (*erasing, error) {
+	seen, err := lies(open(i.Vault), vault.ImageRef{Case: string(c.No), Name: i.Name})
 	if err != nil {
 		return nil, err
 	}
 	seen.Image = i.Name
+	where, unseen := open(i.Vault).name, false
+	for _, k := range i.Keys {
+		switch v := open(k.Keystore); {
+		case !k.Elsewhere(i) || k.Gone == nil: // what was never erased did not come back
+		case v == nil:
+			unseen = true
+		case v.has(k):
+			if seen.Files+seen.KeyFiles == 0 {
+				where = v.name
+			}
+			seen.KeyFiles++
+		}
+	}
 	there := seen.Files+seen.KeyFiles > 0
 	begun, err := r.jobOpen(ctx, c.No, i.Name)
 	if err != nil || begun { // the job knows what it has removed
 		return nil, err
 	}
-	what := "image " + string(c.No) + "/" + i.Name
+	image := "image " + string(c.No) + "/" + i.Name
 	switch {
-	case !there && !i.Returned():
+	case !there && (!i.Returned() || unseen):
 		return nil, nil
 	case r.options.dryRun && !i.Returned():
 		r.report(c.No, i.Name, erased{Outcome: "returned"}, &ui.Error{
-			Code: ui.Incomplete, What: what, Why: "it was erased, and lies in vault " + v.name + " again: a copy of the vault was put back", Hint: "salvor purge erases it again",
+			Code: ui.Incomplete, What: image, Why: "it was erased, and " + what(seen) + " in vault " + where + " again: a copy of the vault was put back", Hint: "salvor purge erases it again",
 		})
 		return nil, nil
 	case r.options.dryRun && !there:
@@ -93,17 +109,25 @@ func (r *purgeRun) cameBack(ctx context.Context, v *openedVault, c custody.Case,
 	}
 	if !there {
 		r.report(c.No, i.Name, erased{Outcome: "returned"}, &ui.Error{
-			Code: ui.Incomplete, What: what, Why: "it was erased, lay in vault " + v.name + " again, and is not there any more: somebody took it away", Hint: "find out who has it",
+			Code: ui.Incomplete, What: image, Why: "it was erased, lay in vault " + where + " again, and is not there any more: somebody took it away", Hint: "find out who has it",
 		})
 		return nil, nil
 	}
 	r.back++
-	r.term.Warn("%s: it was erased, and lies in vault %s again: a copy of the vault was put back; find out who has copies", what, v.name)
+	r.term.Warn("%s: it was erased, and %s in vault %s again: a copy of the vault was put back; find out who has copies", image, what(seen), where)
 	if c, err = r.ledger.Case(ctx, c.No); err != nil {
 		return nil, err
 	}
 	i, _ = c.Image(i.Name)
 	return &erasing{c: c, image: i, again: true, early: r.now().Before(c.Deadline)}, nil
+}
+
+// what says what was seen of an image.
+func what(seen custody.ImageReturned) string {
+	if seen.Files == 0 {
+		return "a key to it lies"
+	}
+	return "lies"
 }
 
 // jobOpen tells whether an erasing of the image is under way here.
