@@ -11,9 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
+	"salvor/cmd/salvor/internal/ui"
 	"salvor/rescue/blockdev"
 	"salvor/rescue/blockdev/sysblock"
 )
@@ -33,6 +35,7 @@ type vaultDisk struct {
 	ID         string    `json:"id,omitempty"`          // of the file system, or the share; "" where it has none
 	Model      string    `json:"model,omitempty"`       // of the disk
 	Serial     string    `json:"serial,omitempty"`
+	Plugged    string    `json:"plugged,omitempty"` // changes when a disk is plugged in anew; "" where the kernel does not say
 }
 
 // name says which disk it is, for whoever looks for it on a shelf.
@@ -40,18 +43,36 @@ func (d vaultDisk) name() string {
 	return strings.TrimSpace(strings.Join([]string{d.Model, d.Serial}, " "))
 }
 
+// another says how the disk that is there differs from the one that was known; "" when
+// nothing shows that it does. A copy of a whole disk has the same file system on it.
+func (d vaultDisk) another(now vaultDisk) string {
+	switch {
+	case d.ID != "" && now.ID != "" && d.ID != now.ID, d.Serial != "" && now.Serial != "" && !sameSerial(d.Serial, now.Serial):
+	default:
+		return ""
+	}
+	if n := d.name(); n != "" {
+		return "another disk than " + n + ", which was added"
+	}
+	return "another disk than the one that was added"
+}
+
 // vaultDisks are what this station knows of the disks of the vaults, by vault.
 func (s *station) vaultDisks() (map[string]vaultDisk, error) {
 	disks := make(map[string]vaultDisk)
-	text, err := os.ReadFile(filepath.Join(s.dir, vaultDisksFile))
+	file := filepath.Join(s.dir, vaultDisksFile)
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return disks, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &disks)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("disks of the vaults: %w", err)
+	}
+	if err := json.Unmarshal(text, &disks); err != nil {
+		return nil, &ui.Error{
+			Code: ui.Refused, What: "disks of the vaults", Why: file + " is damaged: " + err.Error(), Err: err,
+			Hint: "look whether each vault is on its own disk; then take that file away: it is written anew",
+		}
 	}
 	return disks, nil
 }
@@ -65,35 +86,57 @@ func (s *station) sawVault(id, name, path string, moved bool) error {
 	}
 	was, known := disks[id]
 	now := diskAt(path)
-	if known && !moved && was.ID != "" && now.ID != "" && was.ID != now.ID {
-		what := "another disk than the one that was added"
-		if n := was.name(); n != "" {
-			what = "another disk than " + n + ", which was added"
-		}
-		return refuse("vault "+name, "its marker is at "+path+", but on "+what+": a copy of the vault?",
-			"mount the right disk; where the vault has moved for good: salvor vault add "+path)
-	}
-	if known && !moved && now.ID == "" { // what does not say what it is takes nothing away
-		now.FileSystem, now.ID = was.FileSystem, was.ID
-	}
-	now.Seen = s.now().UTC().Truncate(time.Second)
-	if known && !moved && now.ID == was.ID && now.Seen.Sub(was.Seen) < seenEvery && !now.Seen.Before(was.Seen) {
-		return nil
-	}
-	if known && !moved && now.ID == was.ID {
-		now.Model, now.Serial = was.Model, was.Serial
+	if known && !moved && now.Plugged == was.Plugged && now.Plugged != "" && now.ID == was.ID {
+		now.Model, now.Serial = was.Model, was.Serial // it has been there all the time
 	} else {
 		now.Model, now.Serial = hardware(path)
 	}
-	disks[id] = now
+	if known && !moved {
+		if what := was.another(now); what != "" {
+			return refuse("vault "+name, "its marker is at "+path+", but on "+what+": a copy of the vault?",
+				"mount the right disk; where the vault has moved for good, or its disk has another case: salvor vault add "+path)
+		}
+		now.keep(was)
+	}
+	now.Seen = s.now().UTC().Truncate(time.Second)
+	if since := now.Seen.Sub(was.Seen); known && !moved && now.Plugged == was.Plugged && since >= 0 && since < seenEvery {
+		return nil
+	}
+	if err := s.noteDisk(id, now); err != nil && moved {
+		return fmt.Errorf("disks of the vaults: %w", err)
+	}
+	return nil // a sight that cannot be noted keeps nobody from working
+}
+
+// keep: what does not say what it is takes nothing away.
+func (d *vaultDisk) keep(was vaultDisk) {
+	if d.ID == "" {
+		d.FileSystem, d.ID = was.FileSystem, was.ID
+	}
+	if d.Serial == "" {
+		d.Model, d.Serial = was.Model, was.Serial
+	}
+}
+
+// noteDisk writes down on which disk a vault is. Another command may do the same for
+// another vault.
+func (s *station) noteDisk(id string, d vaultDisk) error {
+	file := filepath.Join(s.dir, vaultDisksFile)
+	l := flock.New(file+".lock", flock.SetPermissions(0o600))
+	if err := l.Lock(); err != nil {
+		return err
+	}
+	defer l.Unlock()
+	disks, err := s.vaultDisks()
+	if err != nil {
+		return err
+	}
+	disks[id] = d
 	text, err := json.MarshalIndent(disks, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(filepath.Join(s.dir, vaultDisksFile), append(text, '\n'), 0o600); err != nil && moved {
-		return fmt.Errorf("disks of the vaults: %w", err)
-	}
-	return nil // a sight that cannot be noted keeps nobody from working
+	return renameio.WriteFile(file, append(text, '\n'), 0o600)
 }
 
 // diskAt describes the storage under a directory, as far as this host tells.
@@ -116,7 +159,24 @@ func diskAt(path string) vaultDisk {
 		return vaultDisk{}
 	}
 	m := mounts[i]
-	return vaultDisk{FileSystem: m.FS, ID: fileSystemID(path, m, st.Dev)}
+	return vaultDisk{FileSystem: m.FS, ID: fileSystemID(path, m, st.Dev), Plugged: plugged(st.Dev)}
+}
+
+// plugged tells one plugging in of a disk from the next, over restarts too.
+func plugged(dev uint64) string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	dir := "/sys/dev/block/" + sysblock.Dev(dev)
+	seq, err := os.ReadFile(dir + "/diskseq")
+	if err != nil { // a partition
+		seq, err = os.ReadFile(dir + "/../diskseq")
+	}
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(boot)) + " " + strings.TrimSpace(string(seq))
 }
 
 // hardware is the model and the serial number of the disk under a directory, where the
