@@ -68,6 +68,23 @@ func (c Case) Validated(image, operator string) bool {
 	return false
 }
 
+// Validator returns who validated a proposal to erase the image: the first who is not
+// the operator who erases it, else that operator where he did, and "" where nobody did.
+func (c Case) Validator(image, operator string) (who string) {
+	for _, p := range c.Proposals {
+		if !slices.Contains(p.Images, image) {
+			continue
+		}
+		for _, v := range p.Validated {
+			if v.Op != operator {
+				return v.Op
+			}
+			who = v.Op
+		}
+	}
+	return who
+}
+
 // Proposed reports whether the erasing of the image was proposed.
 func (c Case) Proposed(image string) bool {
 	return slices.ContainsFunc(c.Proposals, func(p Proposal) bool { return slices.Contains(p.Images, image) })

@@ -260,12 +260,34 @@ func TestD07AClosedCaseHasNothingLeft(t *testing.T) {
 	}
 }
 
+// What may be recorded about anybody: a field that is not here is one too many.
 func TestD09OnlyNecessaryFields(t *testing.T) {
-	for _, field := range []string{"national_number", "password", "birthday"} {
-		for _, p := range samples() {
-			if slices.Contains(PrivateFields(p.Type()), field) {
+	necessary := []string{
+		// who the customer is, and who comes for him
+		FieldAddress, FieldCustomer, FieldEmail, FieldName, FieldPhone, FieldProxy, FieldRecipient, FieldTicket,
+		// who works here
+		FieldLogin,
+		// what was handed in, and what came of it
+		FieldAccessories, FieldCondition, FieldDamaged, FieldFault, FieldFingerprint, FieldMaker, FieldMissing, FieldModel, FieldSerial,
+		FieldSHA256, FieldSource, FieldTarget, FieldExcluded, FieldWanted,
+		// why, and by which paper
+		FieldAnswer, FieldEffects, FieldFacts, FieldMeasures, FieldReason, FieldRecycler, FieldReference, FieldRequest,
+	}
+	seen := make(map[string]bool)
+	for _, p := range samples() {
+		for _, field := range PrivateFields(p.Type()) {
+			seen[field] = true
+			if !slices.Contains(necessary, field) {
 				t.Errorf("%s has %s", p.Type(), field)
 			}
+		}
+		if _, err := EncodePrivate(p.Type(), map[string]string{"national_number": "85.07.30-033.28"}); err == nil {
+			t.Errorf("%s takes a national number", p.Type())
+		}
+	}
+	for _, field := range necessary {
+		if !seen[field] {
+			t.Errorf("%s is nowhere", field)
 		}
 	}
 }
@@ -675,6 +697,17 @@ func TestD32NothingIsErasedUnvalidated(t *testing.T) {
 	d.must(PurgeValidated{"p1"})
 	d.must(PolicySet{PolicyFourEyes, PolicyTrue, DateOf(d.now, time.UTC)})
 	d.refused(ErrTwoPersons, EraseStarted{"j1", "image-01", false})
+	// Who allowed it stands on the attest, and is another person where there is one.
+	for _, who := range [][3]string{{"image-01", job, an}, {"image-01", an, an}, {"image-02", job, ""}} {
+		if got := d.c().Validator(who[0], who[1]); got != who[2] {
+			t.Errorf("%v: %q", who, got)
+		}
+	}
+	d.op = jan
+	d.must(PurgeValidated{"p1"})
+	if got := d.c().Validator("image-01", an); got != jan {
+		t.Errorf("the other of two: %q", got)
+	}
 	d.op = job
 	d.must(EraseStarted{"j1", "image-01", false})
 }

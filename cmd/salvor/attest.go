@@ -93,6 +93,7 @@ func (r *purgeRun) signAttest(ctx context.Context, e erasing, id string, evidenc
 		Keys:        fates,
 		Storage:     storages(evidence),
 		PerformedBy: r.op,
+		ValidatedBy: e.c.Validator(e.image.Name, r.op),
 		Checkpoint:  checkpoint,
 	}
 	if e.image.Seal != nil {
