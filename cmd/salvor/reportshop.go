@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -302,12 +303,30 @@ func (f shopFacts) register(ctx context.Context) (report.Paper, error) {
 			p.Updated = c.At
 		}
 	}
+	if at := f.configured(); at.After(p.Updated) {
+		p.Updated = at
+	}
 	err := f.clients(ctx, &p)
 	if err != nil {
 		return nil, err
 	}
 	p.Foot, err = f.foot(ctx)
 	return p, err
+}
+
+// configured is when the configuration was last changed, from which the papers have who
+// the shop is and whom to ask; zero where no file of it tells that.
+func (f shopFacts) configured() (last time.Time) {
+	for _, path := range f.config.Files {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		if at := custody.At(info.ModTime()).Time; at.After(last) && !at.After(f.now()) {
+			last = at
+		}
+	}
+	return last
 }
 
 // clients are the businesses whose processor the shop is, while it has something of them.
