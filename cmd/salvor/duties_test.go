@@ -27,12 +27,14 @@ func TestD02ConfirmShortensToTheGrace(t *testing.T)      { duty(t, "d02-confirm"
 func TestD03APurposeIsRequired(t *testing.T)             { duty(t, "d03-purpose") }
 func TestD04NothingWithoutTheAgreement(t *testing.T)     { duty(t, "d04-agreement") }
 func TestD05KeptLongerOnlyForAReason(t *testing.T)       { duty(t, "d05-longer") }
+func TestD06EveryOpeningHasAReason(t *testing.T)         { duty(t, "d06-opening") }
 func TestD07AClosedCaseHasNothingLeft(t *testing.T)      { duty(t, "d07-closing") }
 func TestD08NoCopiesOfOurOwn(t *testing.T)               { duty(t, "d08-no-copies") }
 func TestD10EncryptedFromTheFirstByte(t *testing.T)      { duty(t, "d10-encrypted") }
 func TestD11SecretsAreTheOwnersAlone(t *testing.T)       { duty(t, "d11-permissions") }
 func TestD13TheRegisterOfProcessing(t *testing.T)        { duty(t, "d13-register") }
 func TestD14TheOfficerIsOnEveryPaper(t *testing.T)       { duty(t, "d14-dpo") }
+func TestD15WhoHasAKeyMustSign(t *testing.T)             { duty(t, "d15-signing") }
 func TestD18TheSamePapersAfterALoss(t *testing.T)        { duty(t, "d18-rebuild") }
 func TestD21TheLabelNamesNobody(t *testing.T)            { duty(t, "d21-label") }
 func TestD28OneCustomersProof(t *testing.T)              { duty(t, "d28-proof") }
