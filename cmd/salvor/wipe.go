@@ -119,6 +119,9 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	if err := w.places(ctx); err != nil {
 		return err
 	}
+	if err := w.putDisksBack(ctx); err != nil { // a killed imaging leaves its disk read-only
+		return err
+	}
 	id, err := device.Look(path, w.keep)
 	if err != nil {
 		return refusedDevice(err)

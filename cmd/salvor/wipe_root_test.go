@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,6 +131,51 @@ func TestWipeDestroysOnlyTheDiskThatWasThereBeforeTheTyping(t *testing.T) {
 			t.Errorf("%d jobs are open, %v", len(jobs), err)
 		}
 	})
+}
+
+// A disk that an imaging has set read-only and that was killed is no write-protected disk.
+func TestWipeTakesADiskThatAKilledImagingHasSetReadOnly(t *testing.T) {
+	b := newBench(t, 1000)
+	dev, _, confirm := b.oldDisk(8 << 20)
+	flag := filepath.Join("/sys/block", filepath.Base(dev), "ro")
+	c := b.command("image", dev, "--customer", "An", "--purpose", "crash", "--agreed", "--keep", "90d")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	for set := false; !set; {
+		select {
+		case err := <-ended:
+			t.Fatalf("the imaging ended, and was never seen at it: %v", err)
+		default:
+		}
+		text, err := os.ReadFile(flag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set = text[0] == '1'
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if text, err := os.ReadFile(flag); err != nil || text[0] != '1' {
+		t.Skipf("it is not read-only any more: %s, %v", text, err)
+	}
+	// The kernel lets go of the disk when the last read of the process has ended.
+	for held := true; held; {
+		f, err := os.OpenFile(dev, os.O_RDONLY|os.O_EXCL, 0)
+		if held = errors.Is(err, syscall.EBUSY); !held && err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+	}
+	// It may have come as far as to take the disk in; then it is a customer's.
+	code, out := b.run("wipe", dev, "--confirm-serial", confirm)
+	if taken := strings.Contains(out, caseNo(1)+"/1, and still in the shop"); code != ui.Done && !taken || taken && code != ui.Refused {
+		t.Errorf("exit status %d\n%s", code, out)
+	}
 }
 
 // TestKillWipe kills the command at any moment, again and again, until it has ended: no
