@@ -201,7 +201,7 @@ func (g *imaging) continues(ctx context.Context, c custody.Case) (bool, error) {
 		}
 		reopens := i.State == custody.ImageIsSealed && checked(c, i)
 		if i.State != custody.ImageIsSealed || reopens { // else nothing is read of it
-			if another, err := g.sameDisk(ctx, ref, i); err != nil {
+			if another, err := g.mayGoOn(ctx, ref, i); err != nil {
 				return false, err
 			} else if another {
 				continue

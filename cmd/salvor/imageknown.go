@@ -14,8 +14,10 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
+	"salvor/custody/vault"
 	"salvor/rescue/blockdev"
 )
 
@@ -104,10 +106,56 @@ func (g *imaging) recognise(ctx context.Context, i custody.Image) (blockdev.Like
 	return is, nil
 }
 
-// sameDisk refuses to go on with an image of a disk that has changed, and reports whether
-// another is to be begun instead. Whoever names the image has looked: the disk is the same
-// where most of it is, and what differs is written down in the image.
-func (g *imaging) sameDisk(ctx context.Context, ref string, i custody.Image) (another bool, err error) {
+// sound is an error when an image cannot be gone on with, whatever the disk: keys of what
+// it holds are lost, or some of that is. That the records are all there is looked at only
+// where another image may be begun: going on finds out by itself.
+func (g *imaging) sound(ctx context.Context, i custody.Image) error {
+	ref := vault.ImageRef{Case: string(g.no), Name: i.Name}
+	keys := g.imageKeys(ctx, g.vault, ref, i)
+	keys.close()
+	if keys.lost != nil || !g.o.again {
+		return keys.lost
+	}
+	saved, err := g.ledger.Progress(ctx, g.no, i.Name)
+	if err != nil {
+		return err
+	}
+	c, err := vault.OpenImage(ctx, g.vault.dir, ref)
+	if errors.Is(err, vault.ErrNotFound) && saved == (ledger.Progress{}) {
+		return nil // it was not begun
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Check(vault.Position(saved))
+}
+
+// spoilt tells whether an error is about what is left of an image.
+func spoilt(err error) bool {
+	return errors.Is(err, vault.ErrCorrupt) || errors.Is(err, vault.ErrShort) || errors.Is(err, vault.ErrNotFound)
+}
+
+// orAgain says of an image that is spoilt how its disk is imaged all the same.
+func orAgain(err error) error {
+	var told *ui.Error
+	if !spoilt(err) || !errors.As(explain(err), &told) {
+		return err
+	}
+	e := *told
+	e.Hint = "keep the vault as it is and find out why; --again begins another image of the disk"
+	return &e
+}
+
+// mayGoOn refuses to go on with an image that is spoilt, or of a disk that has changed, and
+// reports whether another is to be begun instead. Whoever names the image has looked: the
+// disk is the same where most of it is, and what differs is written down in the image.
+func (g *imaging) mayGoOn(ctx context.Context, ref string, i custody.Image) (another bool, err error) {
+	if err := g.sound(ctx, i); spoilt(err) && g.o.again {
+		return true, nil
+	} else if err != nil {
+		return false, orAgain(err)
+	}
 	if int64(g.ident.Sector) != i.Sector {
 		if g.o.again {
 			return true, nil

@@ -292,6 +292,7 @@ func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfi
 	}
 	o := vault.Options{
 		Recipients: recipients, Signer: g.keys.Signer(), Now: g.now, Compress: g.o.compress,
+		Keys: g.keysMade(),
 		OnKey: func(k vault.KeyFile) error {
 			wrapped := custody.KeyWrapped{
 				Image: g.image.Name, Session: k.Session, SessionID: k.ID, Keystore: g.vault.id,
@@ -334,13 +335,21 @@ func (g *imaging) writer(ctx context.Context, acks *acks) (*vault.Writer, *mapfi
 		return w, mapfile.New(sectors), g.describe(ctx, w)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, orAgain(err)
 	}
 	m, err := mapOf(c, sectors)
 	if err != nil {
 		return nil, nil, errors.Join(err, w.Pause(ctx))
 	}
 	return w, m, nil
+}
+
+// keysMade is the highest number of a key file that was recorded for the image.
+func (g *imaging) keysMade() (n int) {
+	for _, k := range g.image.Keys {
+		n = max(n, k.Session)
+	}
+	return n
 }
 
 // mapOf rebuilds the map of what is rescued from the container's records.

@@ -505,6 +505,25 @@ func TestClonedMachineNeverRepeatsANonce(t *testing.T) {
 	}
 }
 
+// TestALostKeyFileKeepsItsName: another key under the name that was recorded for it would
+// hide that what it opened is lost.
+func TestALostKeyFileKeepsItsName(t *testing.T) {
+	mem := written(t, noise(200<<10), 1, false)
+	mem.Put(keyDir+"0001.age", nil)
+	o := theBench().options()
+	o.Keys = 1
+	var made vault.KeyFile
+	o.OnKey = func(k vault.KeyFile) error { made = k; return nil }
+	w, _, err := vault.Resume(t.Context(), mem, mem, ref, vault.Position{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	if made.Session != 2 || made.File != keyDir+"0002.age" {
+		t.Errorf("the key file of the next session is number %d, %s", made.Session, made.File)
+	}
+}
+
 func TestKeysThatDoNotFitAreToldApart(t *testing.T) {
 	want := noise(200 << 10)
 	mem := written(t, want, 2, true)

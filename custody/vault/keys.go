@@ -203,13 +203,13 @@ func checkRecipients(recipients []age.Recipient) error {
 	return nil
 }
 
-// writeKey makes the key file of a session under the next free number, durable and read back byte for byte.
-func writeKey(keys Store, ref ImageRef, s *session, recipients []age.Recipient) (KeyFile, bool, error) {
+// writeKey makes the key file of a session under the next free number from number on, durable and read back byte for
+// byte.
+func writeKey(keys Store, ref ImageRef, s *session, recipients []age.Recipient, number int) (KeyFile, bool, error) {
 	wrapped, err := s.wrap(recipients)
 	if err != nil {
 		return KeyFile{}, false, err
 	}
-	number := 1
 	entries, err := keys.List(ref.KeyDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return KeyFile{}, false, fmt.Errorf("listing the key files of %s: %w", ref, err)

@@ -42,6 +42,9 @@ type Options struct {
 	// OnKey is called when the run's key file is durable and was read back, before the first record. An error
 	// aborts the run; nothing has been written then that the key would open.
 	OnKey func(KeyFile) error
+	// Keys is the highest number of a key file that was recorded for the image. The next gets a higher one though that
+	// file be lost: under its name another key would hide that.
+	Keys int
 	// OnAck is called with every acknowledged position, in order, from one goroutine. It must not call the writer.
 	OnAck func(Position)
 	// Unseal lets Resume continue an image that is sealed and not whole: a disk with bad sectors is tried once more. Its
@@ -319,7 +322,7 @@ func (w *Writer) begin(keys Store) error {
 	if w.session, err = newSession(w.sb.UUID, w.o.Rand); err != nil {
 		return err
 	}
-	key, noFlush, err := writeKey(keys, w.ref, w.session, w.o.Recipients)
+	key, noFlush, err := writeKey(keys, w.ref, w.session, w.o.Recipients, w.o.Keys+1)
 	if err != nil {
 		w.session.forget()
 		return fmt.Errorf("%s: %w", w.ref, err)
