@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -271,7 +272,7 @@ func newErased(p *program) *cobra.Command {
 		Short: "record that the disk of a written-out copy was wiped",
 		Long: `Ends a written-out copy, or an image file that was handed in, whose disk was wiped
 with "salvor wipe": the attest of that says what was proved. What proves nothing ends
-nothing.`,
+nothing, nor does the wipe of a disk from before the copy was there.`,
 		Example: `  salvor erased T1-2026-0001 --copy c-3f9a12bc --attest 235a0663…`,
 		RunE: p.onStation(func(ctx context.Context, s *station, args []string) error {
 			return s.erasedCopy(ctx, args[0], copyID, attest, reason)
@@ -289,6 +290,8 @@ func (s *station) erasedCopy(ctx context.Context, text, copyID, attest, reason s
 		return err
 	}
 	p := custody.CopyErased{Copy: copyID, Job: attest}
+	var since time.Time // when it was there
+	var bytes int64     // that it has at least
 	c, number, err := s.caseOf(ctx, text)
 	if err != nil {
 		return err
@@ -301,16 +304,30 @@ func (s *station) erasedCopy(ctx context.Context, text, copyID, attest, reason s
 			}
 			number = i.Item
 		}
-		if i, _ := c.Item(number); i.Kind != custody.ItemFile {
+		i, _ := c.Item(number)
+		if i.Kind != custody.ItemFile {
 			return refuse("item "+string(c.No)+"/"+number, "it is a thing, not an image file", "give it back: salvor return ITEM; or destroy it: salvor destroyed ITEM")
 		}
-		p.Item = number
-	} else if err := s.openCopy(c, copyID); err != nil {
+		p.Item, since = number, i.At
+	} else {
+		if err := s.openCopy(c, copyID); err != nil {
+			return err
+		}
+		x, _ := c.Export(copyID)
+		since, bytes = x.At, x.Bytes
+	}
+	a, err := s.wiped(ctx, attest)
+	if err != nil {
 		return err
 	}
-	if p.Media, err = s.wiped(ctx, attest); err != nil {
-		return err
+	const hint = "name the attest of the disk on which it lay"
+	switch {
+	case a.Started.Before(since):
+		return refuse("erased", "--attest: that disk was wiped on "+s.term.DateTime(a.Started)+", before the copy was there", hint)
+	case a.Device.Bytes < bytes:
+		return refuse("erased", "--attest: the copy is larger than that disk", hint)
 	}
+	p.Media = custody.MediaClass(a.Class)
 	if err := s.record(ctx, op.ID, c.No, entry(p.Item, p, because(reason))); err != nil {
 		return err
 	}
@@ -323,25 +340,24 @@ func (s *station) erasedCopy(ctx context.Context, text, copyID, attest, reason s
 	return nil
 }
 
-// wiped is what the attest of a wiped disk proves about its medium.
-func (s *station) wiped(ctx context.Context, id string) (custody.MediaClass, error) {
+// wiped is the attest of a wiped disk.
+func (s *station) wiped(ctx context.Context, id string) (a report.DeviceAttest, err error) {
 	if id == "" {
-		return "", usage("erased", "what proves it?", "--attest ID, as salvor wipe printed it")
+		return a, usage("erased", "what proves it?", "--attest ID, as salvor wipe printed it")
 	}
 	signed, err := s.ledger.Attest(ctx, id)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return "", &ui.Error{Code: ui.NotFound, What: "erased", Why: "--attest: not in this station's ledger", Hint: "it is printed by salvor wipe", Err: err}
+		return a, &ui.Error{Code: ui.NotFound, What: "erased", Why: "--attest: not in this station's ledger", Hint: "it is printed by salvor wipe", Err: err}
 	}
 	if err != nil {
-		return "", err
+		return a, err
 	}
 	known, err := s.verifiers(ctx)
 	if err != nil {
-		return "", err
+		return a, err
 	}
-	a, _, err := report.OpenDeviceAttest(signed, known)
-	if err != nil {
-		return "", &ui.Error{Code: ui.VerifyFailed, What: "erased", Why: "--attest: not the attest of a wiped disk, or not as it was signed", Hint: "salvor audit", Err: err}
+	if a, _, err = report.OpenDeviceAttest(signed, known); err != nil {
+		return a, &ui.Error{Code: ui.VerifyFailed, What: "erased", Why: "--attest: not the attest of a wiped disk, or not as it was signed", Hint: "salvor audit", Err: err}
 	}
-	return custody.MediaClass(a.Class), nil
+	return a, nil
 }

@@ -146,26 +146,59 @@ func TestACopyThatStaysInsideIsWipedAndTheCaseClosed(t *testing.T) {
 	b := newBench(t, 1<<20)
 	b.must("intake", "--customer", "An Peeters", "--purpose", "crash", "--agreed", "--item", "hdd")
 	b.must("image", b.source, "--case", caseNo(1))
+	clock := filepath.Join(b.dir, "clock")
+	t.Setenv(clockFile, clock)
+	wiped := func(disk, confirm string) string {
+		t.Helper()
+		out := b.must("wipe", disk, "--confirm-serial", confirm)
+		attest := regexp.MustCompile(`[0-9a-f]{32}`).FindString(out)
+		if attest == "" {
+			t.Fatalf("no attest is named:\n%s", out)
+		}
+		return attest
+	}
+	copied := func(disk string) string {
+		t.Helper()
+		out := b.must("restore", caseNo(1), disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
+		return regexp.MustCompile(`c-[0-9a-f]{8}`).FindString(out)
+	}
 	disk, backing, confirm := b.oldDisk(1 << 20)
-	out := b.must("restore", caseNo(1), disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
-	id := regexp.MustCompile(`c-[0-9a-f]{8}`).FindString(out)
+	before := wiped(disk, confirm)
+	if err := os.WriteFile(clock, []byte("1h"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := copied(disk)
+	elsewhere := func(size int) (dev, confirm string) {
+		x := *b
+		x.dir = t.TempDir()
+		dev, _, confirm = x.oldDisk(size)
+		return dev, confirm
+	}
+	second, secondConfirm := elsewhere(1 << 20)
+	other := copied(second)
+	small, smallConfirm := elsewhere(1 << 19)
+	for why, attest := range map[string]string{"before the copy was there": before, "larger than that disk": wiped(small, smallConfirm)} {
+		if code, out := b.run("erased", caseNo(1), "--copy", id, "--attest", attest); code != ui.Refused || !strings.Contains(out, why) {
+			t.Fatalf("the wipe of a disk on which it did not lie: exit status %d\n%s", code, out)
+		}
+	}
 	b.must("return", caseNo(1), "--to", "owner", "--identity-shown")
 	b.must("deadline", caseNo(1), "--keep", "0d")
 	b.must("purge")
 	if code, out := b.run("close", caseNo(1)); code != ui.Refused || !strings.Contains(out, "still open: copy "+id) {
 		t.Fatalf("a copy is left: exit status %d\n%s", code, out)
 	}
-	out = b.must("wipe", disk, "--confirm-serial", confirm)
-	attest := regexp.MustCompile(`[0-9a-f]{32}`).FindString(out)
-	if attest == "" {
-		t.Fatalf("no attest is named:\n%s", out)
-	}
-	b.must("erased", caseNo(1), "--copy", id, "--attest", attest)
+	b.must("erased", caseNo(1), "--copy", id, "--attest", wiped(disk, confirm))
 	if content, err := os.ReadFile(backing); err != nil || strings.Contains(string(content), marker) {
 		t.Errorf("the copy is still there: %v", err)
 	}
-	if out = b.must("show", caseNo(1)); !strings.Contains(out, "erased on") {
+	if out := b.must("show", caseNo(1)); !strings.Contains(out, "erased on") {
 		t.Errorf("show does not say what ended the copy:\n%s", out)
 	}
+	// The other copy is another one.
+	if code, out := b.run("close", caseNo(1)); code != ui.Refused || !strings.Contains(out, "still open: copy "+other) || strings.Contains(out, id) {
+		t.Fatalf("one copy is left: exit status %d\n%s", code, out)
+	}
+	b.must("erased", caseNo(1), "--copy", other, "--attest", wiped(second, secondConfirm))
 	b.must("close", caseNo(1))
 }
