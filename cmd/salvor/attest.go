@@ -166,10 +166,13 @@ func (r *purgeRun) keyFates(ctx context.Context, e erasing, evidence wipe.Eviden
 		if err != nil {
 			return nil, err
 		}
+		again := known.Elsewhere(e.image) && r.liesAgain(ctx, known)
 		// What another job has destroyed is that one's, also where a file without a key
 		// in it was overwritten once more. Its own record says nothing of another job.
 		other := known.Gone != nil && known.Gone.Job != e.job.ID && (known.Elsewhere(e.image) || !here || !isKey(k, known))
 		switch {
+		case again:
+			row.Fate = report.FateFailed
 		case !other && here:
 			row.Fate = fate(k)
 		case !other:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"time"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -26,9 +27,31 @@ type erasing struct {
 	again bool // it was erased, and what came back of it is to go
 }
 
+// atWork is the newest job that has begun to erase the image, or what came back of it,
+// and has neither called that off nor ended; "" when there is none.
+func (e erasing) atWork() string {
+	b, back := e.image.Comeback()
+	switch {
+	case e.again && back && len(b.Jobs) > 0 && b.Failed != custody.StepPlanned:
+		if job := b.Jobs[len(b.Jobs)-1]; b.Erase == nil || b.Erase.Job != job {
+			return job
+		}
+	case !e.again && e.image.State == custody.ImageIsErasing && e.image.EraseFailed != custody.StepPlanned:
+		return e.image.EraseJob
+	}
+	return ""
+}
+
 // taken tells whether a job whose journal is not here has begun to erase the image.
-func (e erasing) taken() bool {
-	return e.job == nil && e.image.State == custody.ImageIsErasing && e.image.EraseFailed != custody.StepPlanned
+func (e erasing) taken() bool { return e.job == nil && e.atWork() != "" }
+
+// readBack tells whether such a job has recorded that all of it was overwritten and read
+// back.
+func (e erasing) readBack() bool {
+	b, _ := e.image.Comeback()
+	return slices.ContainsFunc(e.image.Proofs, func(p custody.Proof) bool {
+		return p.Step == custody.StepVerified && p.Media != custody.MediaFailed && (!e.again || slices.Contains(b.Jobs, p.Job))
+	})
 }
 
 // erase plans one image, and erases it unless this is a dry run.
@@ -75,7 +98,7 @@ func (r *purgeRun) erase(ctx context.Context, e erasing) (erased, error) {
 			return erased{}, r.looked(e, err)
 		case err != nil:
 			return erased{}, err
-		case target.Taken && e.early && !r.options.now && e.job.Whole():
+		case target.Taken && !e.again && e.early && !r.options.now && e.job.Whole():
 			return r.givenBack(ctx, e)
 		}
 	}
@@ -157,22 +180,23 @@ func (r *purgeRun) givenBack(ctx context.Context, e erasing) (erased, error) {
 // still be at it; one that is retired, or has been silent for as long as no purge job
 // ever is, has lost it.
 func (r *purgeRun) othersAtWork(ctx context.Context, e erasing) error {
-	if e.again || e.image.State != custody.ImageIsErasing || e.image.EraseFailed == custody.StepPlanned || r.options.takeOver {
+	job := e.atWork()
+	if job == "" || r.options.takeOver {
 		return nil
 	}
 	events, err := r.ledger.Events(ctx, e.c.No)
 	if err != nil {
 		return err
 	}
-	station, newest := "", e.image.EraseStarted
+	station, newest := "", time.Time{}
 	for _, x := range events {
 		switch p := x.Pub.(type) {
 		case custody.EraseStarted:
-			if p.Job == e.image.EraseJob {
+			if p.Job == job {
 				station, newest = x.Station, x.TS.Time
 			}
 		case custody.EraseProved:
-			if p.Job == e.image.EraseJob {
+			if p.Job == job {
 				newest = x.TS.Time
 			}
 		}
@@ -257,9 +281,7 @@ func (r *purgeRun) target(ctx context.Context, v *openedVault, e erasing) (wipe.
 		t = stone.Target(t.Vault, t.Keystore, t.KeystoreName)
 	}
 	if e.taken() {
-		t.Taken, t.TakenVerified = true, slices.ContainsFunc(e.image.Proofs, func(p custody.Proof) bool {
-			return p.Step == custody.StepVerified && p.Media != custody.MediaFailed
-		})
+		t.Taken, t.TakenVerified = true, e.readBack()
 	}
 	if r.options.acceptMissing {
 		t.AcceptMissingKeys, t.AcceptMissingImage = true, true

@@ -96,17 +96,17 @@ func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.brake(ctx, work, o); err != nil {
+	back, err := run.returned(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.brake(ctx, append(work, back...), o); err != nil {
 		return err
 	}
 	if !o.dryRun {
 		if _, err := s.ledger.Append(ctx, op.ID, ledger.Entry{Pub: custody.Heartbeat{}}); err != nil {
 			return err
 		}
-	}
-	back, err := run.returned(ctx)
-	if err != nil {
-		return err
 	}
 	if o.caseNo != "" && len(work)+len(back)+len(run.results) == 0 {
 		return refuse("case "+o.caseNo, "there is nothing left to erase", "salvor show "+o.caseNo)

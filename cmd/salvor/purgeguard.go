@@ -120,7 +120,7 @@ func (s *station) brake(ctx context.Context, work []erasing, o purgeOptions) err
 	for _, c := range cases {
 		in := make(map[string]bool)
 		for _, i := range c.Images {
-			if i.Left() {
+			if i.Left() || i.Returned() {
 				in[i.Vault] = true
 			}
 		}
