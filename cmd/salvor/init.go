@@ -41,10 +41,11 @@ and vaults are added with their own commands.
 
 With --join the machine becomes another station of the shop whose vault that is. It
 shows a code; when a station of the shop has approved it (salvor station approve),
-the same command takes everything in.`,
+init --join once more takes everything in.`,
 		Example: `  salvor init
   salvor init --shop "Fixit bv" --station T1 --dpo dpo@fixit.example
-  salvor init --join /mnt/nas --station B2`,
+  salvor init --join /mnt/nas --station B2
+  salvor init --join /mnt/nas    # once more, when it is approved`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.init(cmd.Context(), o) },
 	}
