@@ -480,18 +480,23 @@ func (l *Ledger) resealCase(ctx context.Context, j *journal.Journal, no custody.
 	return nil
 }
 
-// eraseSealed erases the sealed copies of every private part of which a
-// private.erased says so that came since the last time.
+// lookAgain is how many events are looked through for erased parts at every exchange
+// before it is worth a write to remember that there were none.
+const lookAgain = 1000
+
+// eraseSealed erases the sealed copies of every private part of which a private.erased
+// says so that came since the last time, which is from; it returns the from of the next.
 func (l *Ledger) eraseSealed(ctx context.Context, j *journal.Journal, from int64, result *SyncResult) (int64, error) {
-	last := from
+	var newest int64
+	if err := l.db.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM events`).Scan(&newest); err != nil {
+		return from, sqlError(err)
+	}
 	gone := make(map[custody.CaseNo]map[custody.Ref]bool)
 	err := each(ctx, l.db, func(scan func(...any) error) error {
-		var n int64
-		e, err := decodeRow(func(columns ...any) error { return scan(append(columns, &n)...) })
+		e, err := decodeRow(scan)
 		if err != nil {
 			return err
 		}
-		last = max(last, n)
 		if p, ok := e.Pub.(custody.PrivateErased); ok {
 			if gone[e.Case] == nil {
 				gone[e.Case] = make(map[custody.Ref]bool)
@@ -501,9 +506,12 @@ func (l *Ledger) eraseSealed(ctx context.Context, j *journal.Journal, from int64
 			}
 		}
 		return nil
-	}, `SELECT `+eventColumns+`, events.n FROM events WHERE type = ? AND n > ?`, string(custody.TypePrivateErased), from)
+	}, `SELECT `+eventColumns+` FROM events WHERE type = ? AND n > ? AND n <= ?`, string(custody.TypePrivateErased), from, newest)
 	if err != nil {
 		return from, err
+	}
+	if len(gone) == 0 && newest-from < lookAgain {
+		return from, nil
 	}
 	for no, refs := range gone {
 		there, _, err := j.Private(no)
@@ -520,7 +528,7 @@ func (l *Ledger) eraseSealed(ctx context.Context, j *journal.Journal, from int64
 			result.Erased++
 		}
 	}
-	return last, nil
+	return newest, nil
 }
 
 // openParts opens the sealed private parts that this ledger lacks and that are
