@@ -78,11 +78,14 @@ var errOtherContent = errors.New("it does not hold what it held")
 
 // recognise reads again some of what the image has of this disk, before it is gone on with.
 // What differs was written in between, or it is another disk behind the serial number of the
-// same dock. Where nothing is known, of an image of an older version or one that was cut
-// off at once, the serial number has to do.
+// same dock. Where nothing is known, of an image that another station or an older version
+// began or that was cut off at once, the serial number has to do.
 func (g *imaging) recognise(ctx context.Context, i custody.Image) (blockdev.Likeness, error) {
 	p, err := os.ReadFile(g.keptFile(landmarksDir, i))
 	if errors.Is(err, fs.ErrNotExist) {
+		if g.ident.Kind != blockdev.File && i.Rescued > 0 {
+			g.term.Warn("whether the disk is unchanged is not known: nothing that it could be compared with is kept on this station")
+		}
 		return blockdev.Likeness{}, nil
 	}
 	var list []blockdev.Landmark

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/sys/unix"
 
 	"salvor/cmd/salvor/internal/ui"
@@ -34,7 +33,7 @@ func (g *imaging) recordSeal(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	verifier, err := note.NewVerifier(g.keys.Verifier())
+	verifier, err := g.sealVerifier(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -202,24 +202,38 @@ func (s *station) verify(ctx context.Context, v *openedVault, no custody.CaseNo,
 	return result, err
 }
 
-// sealVerifier is the key of the station that made the image: it has to be one of the
-// shop's, whatever the superblock says.
+// sealVerifier is the key that an image is sealed with: of the station that made it, or of
+// another that went on with it. Both have to be of the shop, whatever the superblock and the
+// seal say.
 func (s *station) sealVerifier(ctx context.Context, c *vault.Container) (note.Verifier, error) {
 	shop, err := s.ledger.Shop(ctx)
 	if err != nil {
 		return nil, err
 	}
 	made := c.Superblock().Station
+	var maker note.Verifier
+	var all []note.Verifier
 	for _, st := range shop.Stations {
 		v, err := note.NewVerifier(st.Sign)
 		if err != nil {
 			return nil, fmt.Errorf("key of station %s: %w", st.Station, err)
 		}
+		all = append(all, v)
 		if key, err := stationPublicKey(st.Sign); err == nil && made.Equal(key) {
-			return v, nil
+			maker = v
 		}
 	}
-	return nil, fmt.Errorf("%w: no station of this shop made the image", vault.ErrSignature)
+	if maker == nil {
+		return nil, fmt.Errorf("%w: no station of this shop made the image", vault.ErrSignature)
+	}
+	if seal, err := note.Open(c.Seal().Note, note.VerifierList(all...)); err == nil {
+		for _, v := range all {
+			if v.Name() == seal.Sigs[0].Name && v.KeyHash() == seal.Sigs[0].Hash {
+				return v, nil
+			}
+		}
+	}
+	return maker, nil // it is not sealed, or the check says why the seal is none
 }
 
 func (s *station) deep(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image, o *opener) (vault.Content, error) {
