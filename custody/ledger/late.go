@@ -278,54 +278,98 @@ func (l *Ledger) retiredLast(ctx context.Context, names []string) ([]string, err
 	return names, nil
 }
 
+// A Settlement is a person's word about the log of a retired station: that its events
+// count, or that what of them does not count is to be left alone.
+type Settlement struct {
+	Station string
+	Counts  bool
+	UpTo    int64 // the place of the last one that counts; 0: all of them
+	Reason  string
+}
+
 // Settle records a person's word about the log of a retired station as a journal shows
-// it now: that its events count, or that what of them does not count is to be left
-// alone. The alarm about it then ends at every station that hears of it, as long as the
-// log stays what it is. Events that count are taken in by the next [Ledger.Import]; they
-// must all be there and believed.
-func (l *Ledger) Settle(ctx context.Context, op, station string, counts bool, reason string, j *journal.Journal) (custody.StationSettled, error) {
-	p, err := l.settlement(ctx, station, counts, j)
+// it now. The alarm about it then ends at every station that hears of it, as long as the
+// log stays what it is; where only its first part counts, about the rest there is one
+// again. Events that count are taken in by the next [Ledger.Import]; they must all be
+// there and believed. It returns [ErrNotFound] when UpTo is none of them.
+func (l *Ledger) Settle(ctx context.Context, op string, s Settlement, j *journal.Journal) (custody.StationSettled, error) {
+	p, err := l.settlement(ctx, s, j)
 	if err == nil {
-		_, err = l.Append(ctx, op, Entry{Pub: p, Private: map[string]string{custody.FieldReason: reason}})
+		_, err = l.Append(ctx, op, Entry{Pub: p, Private: map[string]string{custody.FieldReason: s.Reason}})
 	}
 	if err != nil {
-		return custody.StationSettled{}, fmt.Errorf("settle the log of station %s: %w", station, err)
+		return custody.StationSettled{}, fmt.Errorf("settle the log of station %s: %w", s.Station, err)
 	}
 	return p, nil
 }
 
-func (l *Ledger) settlement(ctx context.Context, station string, counts bool, j *journal.Journal) (custody.StationSettled, error) {
-	settled := custody.StationSettled{Station: station, Counts: counts}
-	if err := l.checkShop(ctx, j); err != nil {
+func (l *Ledger) settlement(ctx context.Context, s Settlement, j *journal.Journal) (custody.StationSettled, error) {
+	settled := custody.StationSettled{Station: s.Station, Counts: s.Counts}
+	x, shop, err := l.lateLog(ctx, s.Station, j)
+	if err != nil {
 		return settled, err
+	}
+	settled.Last, settled.Root = x.cp.Size, x.cp.Root
+	if known, _ := shop.Station(s.Station); !s.Counts || known.Retired == nil || x.cp.Size <= x.have {
+		return settled, nil // the rules say what is wrong with that
+	}
+	if s.UpTo != 0 && (s.UpTo <= x.have || s.UpTo > x.cp.Size) {
+		return settled, fmt.Errorf("event %d of those from %d to %d: %w", s.UpTo, x.have+1, x.cp.Size, ErrNotFound)
+	}
+	batch, err := l.readBatch(ctx, j, x.p, x.have, x.cp.Size, x.leaf)
+	if err != nil {
+		return settled, err
+	}
+	if _, err := l.grow(ctx, x.p, x.have, batch, []bound{{x.cp.Size, x.cp.Root}}); err != nil || s.UpTo == 0 {
+		return settled, err
+	}
+	part, err := l.grow(ctx, x.p, x.have, batch[:s.UpTo-x.have], nil)
+	if err != nil {
+		return settled, err
+	}
+	settled.Last = s.UpTo
+	settled.Root, err = part.root()
+	return settled, err
+}
+
+// lateLog is what a journal shows of a station, and what the ledger holds of it.
+func (l *Ledger) lateLog(ctx context.Context, station string, j *journal.Journal) (x importing, shop custody.Shop, err error) {
+	if err := l.checkShop(ctx, j); err != nil {
+		return x, shop, err
 	}
 	known, shop, err := l.peers(ctx, l.db)
 	if err != nil {
-		return settled, err
+		return x, shop, err
 	}
 	p, ok := known[station]
 	if !ok {
-		return settled, custody.ErrNoStation
+		return x, shop, custody.ErrNoStation
 	}
-	cp, _, _, err := readPublished(j, p)
+	x = importing{ledger: l, j: j, p: p}
+	if x.cp, _, _, err = readPublished(j, p); err != nil {
+		return x, shop, err
+	}
+	x.have, x.leaf, err = logEnd(ctx, l.db, station)
+	return x, shop, err
+}
+
+// LateEvents returns the events of a station in a journal that this ledger does not hold,
+// of a version that it knows: what a person looks at who settles whether they count.
+// Their signatures are the station's; nothing says when they were made.
+func (l *Ledger) LateEvents(ctx context.Context, station string, j *journal.Journal) ([]custody.Event, error) {
+	x, _, err := l.lateLog(ctx, station, j)
+	var batch []incoming
+	if err == nil && x.cp.Size > x.have {
+		batch, err = l.readBatch(ctx, j, x.p, x.have, x.cp.Size, x.leaf)
+	}
 	if err != nil {
-		return settled, err
+		return nil, fmt.Errorf("the log of station %s: %w", station, err)
 	}
-	settled.Last, settled.Root = cp.Size, cp.Root
-	if !counts {
-		return settled, nil
+	var events []custody.Event
+	for _, in := range batch {
+		if !in.newer {
+			events = append(events, in.event)
+		}
 	}
-	have, leaf, err := logEnd(ctx, l.db, station)
-	if err != nil {
-		return settled, err
-	}
-	if s, _ := shop.Station(station); s.Retired == nil || cp.Size <= have {
-		return settled, nil // the rules say what is wrong with that
-	}
-	batch, err := l.readBatch(ctx, j, p, have, cp.Size, leaf)
-	if err != nil {
-		return settled, err
-	}
-	_, err = l.grow(ctx, p, have, batch, []bound{{cp.Size, cp.Root}})
-	return settled, err
+	return events, nil
 }

@@ -93,7 +93,7 @@ func TestSomebodySettlesThatALateDiskCounts(t *testing.T) {
 	d := newLateDisk(t, nil)
 	c := d.a.join(t, "C3", d.v1.Journal)
 	d.late(t, d.a)
-	if _, err := d.a.Settle(t.Context(), testOp, "B2", true, "it lay in a drawer", d.v2.Journal); err != nil {
+	if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", true, 0, "it lay in a drawer"}, d.v2.Journal); err != nil {
 		t.Fatal(err)
 	}
 	if r := d.a.sync(t, d.v1.Journal, d.v2.Journal); r.Imported == 0 {
@@ -113,15 +113,58 @@ func TestSomebodySettlesThatALateDiskCounts(t *testing.T) {
 	if late := d.late(t, d.a); len(late.Cases) != 1 || late.Cases[0] != d.another {
 		t.Errorf("%+v", late)
 	}
-	if _, err := d.a.Settle(t.Context(), testOp, "B2", true, "once more", d.v1.Journal); !errors.Is(err, custody.ErrExists) {
+	if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", true, 0, "once more"}, d.v1.Journal); !errors.Is(err, custody.ErrExists) {
 		t.Errorf("settled where nothing is new: %v", err)
 	}
+}
+
+// The disk was stolen with the machine: what was recorded before counts, what the thief
+// signed does not.
+func TestSomebodySettlesThatAPartOfALateDiskCounts(t *testing.T) {
+	d := newLateDisk(t, nil)
+	c := d.a.join(t, "C3", d.v1.Journal)
+	events, err := d.a.LateEvents(t.Context(), "B2", d.v2.Journal)
+	if err != nil || len(events) == 0 || events[0].Type() != custody.TypeHoldAdded || events[0].Seq != d.last(t)+1 {
+		t.Fatalf("%+v %v", events, err)
+	}
+	honest := events[len(events)-1].Seq
+	d.b.append(t, Entry{Case: d.held, Pub: custody.HoldEnded{Hold: "h1"}, Private: map[string]string{"reason": "thief"}})
+	d.b.sync(t, d.v2.Journal)
+	for _, upTo := range []int64{d.last(t), honest + 2, -1} {
+		if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", true, upTo, "x"}, d.v2.Journal); !errors.Is(err, ErrNotFound) {
+			t.Errorf("up to %d: %v", upTo, err)
+		}
+	}
+	if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", true, honest, "what we had done that day"}, d.v2.Journal); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*shopfloor{d.a, c} {
+		late := d.late(t, s)
+		if late.From != honest+1 || len(late.Cases) != 1 || late.Cases[0] != d.held {
+			t.Errorf("%s: %+v", s.st.Name(), late)
+		}
+		d.a.sync(t, d.v1.Journal)
+		if held, err := s.Case(t.Context(), d.held); err != nil || !held.Held() {
+			t.Errorf("%s: its hold: %v %v", s.st.Name(), held.Held(), err)
+		}
+	}
+	if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", false, 0, "the thief's"}, d.v2.Journal); err != nil {
+		t.Fatal(err)
+	}
+	d.a.sync(t, d.v1.Journal, d.v2.Journal)
+	c.sync(t, d.v1.Journal, d.v2.Journal)
+	sameState(t, d.a, c)
+	if held, err := c.CaseUnderLock(t.Context(), d.held, d.v1.Journal, d.v2.Journal); err != nil || !held.Held() {
+		t.Errorf("its hold: %v %v", held.Held(), err)
+	}
+	d.a.mustAudit(t)
+	c.mustAudit(t)
 }
 
 func TestSomebodySettlesThatALateDiskDoesNotCount(t *testing.T) {
 	d := newLateDisk(t, nil)
 	d.late(t, d.a)
-	if _, err := d.a.Settle(t.Context(), testOp, "B2", false, "stolen", d.v2.Journal); err != nil {
+	if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", false, 0, "stolen"}, d.v2.Journal); err != nil {
 		t.Fatal(err)
 	}
 	d.a.sync(t, d.v1.Journal, d.v2.Journal)
@@ -221,12 +264,12 @@ func TestBrokenJournalOfARetiredStationIsSettledToo(t *testing.T) {
 				if whole {
 					continue
 				}
-				if _, err := d.a.Settle(t.Context(), testOp, "B2", true, "x", v.Journal); err == nil {
+				if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", true, 0, "x"}, v.Journal); err == nil {
 					t.Error("settled that what cannot be read counts")
 				}
 			}
 			for _, v := range []memoryVault{d.v1, d.v2} {
-				if _, err := d.a.Settle(t.Context(), testOp, "B2", false, "the disk is broken", v.Journal); err != nil {
+				if _, err := d.a.Settle(t.Context(), testOp, Settlement{"B2", false, 0, "the disk is broken"}, v.Journal); err != nil {
 					t.Fatal(err)
 				}
 			}
