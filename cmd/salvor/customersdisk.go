@@ -113,6 +113,33 @@ func (d seenDisk) is(c custody.Case, item custody.Item, private map[custody.Ref]
 	return is, known
 }
 
+// another tells whether a disk certainly is not the item: it has a serial number, and so has
+// the item, or an image of it, and none of those is the disk's. A computer has one of its own.
+func (d seenDisk) another(c custody.Case, item custody.Item, private map[custody.Ref]map[string]string) bool {
+	refs := make([]custody.Ref, 0, 1+len(c.Images))
+	if isDisk(item.Kind) {
+		refs = append(refs, item.Ref)
+	}
+	for _, i := range c.Images {
+		if i.Item == item.Item {
+			refs = append(refs, i.Ref)
+		}
+	}
+	known := false
+	for _, ref := range refs {
+		at, ok := c.Current(ref, custody.FieldSerial)
+		number := strings.TrimSpace(private[at][custody.FieldSerial])
+		if !ok || number == "" {
+			continue
+		}
+		if d.named(number) {
+			return false
+		}
+		known = true
+	}
+	return known && d.serial != ""
+}
+
 // named tells whether a number that somebody took down is one of the disk.
 func (d seenDisk) named(number string) bool {
 	if sameSerial(number, d.serial) {

@@ -265,3 +265,41 @@ func TestTheDiskOfAVaultThatIsAwayIsNotWiped(t *testing.T) {
 	away(true)
 	may("nothing is left on it", "VLT-12345678", true)
 }
+
+// A wipe with a case does not take another disk for its item, also when only the image knows
+// the serial number.
+func TestAnotherDiskIsNotTheItem(t *testing.T) {
+	ref := func(seq int64) custody.Ref { return custody.Ref{Station: "T1", Seq: seq} }
+	for _, c := range []struct {
+		name             string
+		kind             custody.ItemKind
+		own, imaged, now string
+		another          bool
+	}{
+		{"as taken in", custody.ItemHDD, "ABC", "", "abc", false},
+		{"as imaged", custody.ItemHDD, "", "ABC", "abc", false},
+		{"taken in wrong, imaged right", custody.ItemHDD, "X", "ABC", "abc", false},
+		{"another than taken in", custody.ItemHDD, "ABC", "", "DEF", true},
+		{"another than imaged", custody.ItemHDD, "", "ABC", "DEF", true},
+		{"another than both", custody.ItemHDD, "ABC", "ABC", "DEF", true},
+		{"nothing is known of the item", custody.ItemHDD, "", "", "DEF", false},
+		{"nothing is known of the disk", custody.ItemHDD, "ABC", "ABC", "", false},
+		{"the disk of a computer", custody.ItemComputer, "PC-1", "ABC", "abc", false},
+		{"the disk of a computer, not imaged", custody.ItemComputer, "PC-1", "", "abc", false},
+		{"another than that of the computer", custody.ItemComputer, "PC-1", "ABC", "DEF", true},
+	} {
+		item := custody.Item{Ref: ref(1)}
+		item.Item, item.Kind = "1", c.kind
+		image := custody.Image{Ref: ref(2)}
+		image.Item = "1"
+		other := custody.Image{Ref: ref(3)}
+		other.Item = "2"
+		private := map[custody.Ref]map[string]string{
+			ref(1): {custody.FieldSerial: c.own}, ref(2): {custody.FieldSerial: c.imaged}, ref(3): {custody.FieldSerial: "DEF"},
+		}
+		of := custody.Case{Images: []custody.Image{image, other}}
+		if got := seen(c.now, "", 1000, os.DevNull).another(of, item, private); got != c.another {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

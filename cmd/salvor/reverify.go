@@ -66,8 +66,11 @@ func (p *program) reverify(ctx context.Context, attest, target string, o reverif
 	if errors.Is(err, device.ErrOther) {
 		return &ui.Error{Code: ui.VerifyFailed, What: "reverify", Why: err.Error(), Hint: "name the disk that the attest is about", Err: err}
 	}
+	if errors.Is(err, device.ErrNotDevice) {
+		return usage("reverify", "the target is neither a disk nor a file", "name the disk, or a file with a copy of it")
+	}
 	if err != nil {
-		return refusedDevice(err)
+		return refusedDevice("reverify", err)
 	}
 	same := facts.Equal == a.Device.Bytes && facts.Different.Bytes == 0 && facts.Unreadable.Bytes == 0
 	if p.json {

@@ -124,7 +124,7 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	}
 	id, err := device.Look(path, w.keep)
 	if err != nil {
-		return refusedDevice(err)
+		return refusedDevice("wipe", err)
 	}
 	job, over, err := w.begun(ctx, id)
 	if err != nil {
@@ -152,20 +152,20 @@ func (s *station) wipe(ctx context.Context, path string, o wipeOptions) error {
 	}
 	d, err := device.Open(path, w.keep)
 	if err != nil {
-		return refusedDevice(err)
+		return refusedDevice("wipe", err)
 	}
 	held := &heldDevice{d}
 	defer held.close()
 	// Typing takes a while, and what was typed may fit another disk as well.
 	if now := d.Identity(); id.Seq != 0 && now.Seq != id.Seq {
-		return refusedDevice(fmt.Errorf("%s was plugged in anew after it was named: %w", path, device.ErrOther))
+		return refusedDevice("wipe", fmt.Errorf("%s was plugged in anew after it was named: %w", path, device.ErrOther))
 	}
 	if err := w.drop(ctx, over); err != nil {
 		return err
 	}
 	if job == nil {
 		if job, err = device.Plan(d, typed, plan, rand.Reader); err != nil {
-			return refusedDevice(err)
+			return refusedDevice("wipe", err)
 		}
 		job.Ref = w.ref()
 		if err := w.Save(ctx, job); err != nil {
@@ -198,12 +198,29 @@ func (w *wiping) places(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for name, path := range taken {
-		if _, err := os.Stat(path); err != nil {
-			w.term.Warn("%s is away: make sure that this is not its disk", name)
+	for _, path := range taken {
+		if _, err := os.Stat(path); err == nil {
+			w.keep = append(w.keep, path)
+		}
+	}
+	shop, err := w.ledger.Shop(ctx)
+	if err != nil {
+		return err
+	}
+	paths, err := w.ledger.VaultPaths(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range shop.Vaults {
+		if paths[v.Vault] == "" || destroyedOn(shop, v.Vault) != "" {
 			continue
 		}
-		w.keep = append(w.keep, path)
+		// The directory where it is mounted says nothing: that stays when it is not.
+		if there, err := w.openVault(ctx, v.Vault); err == nil {
+			there.close()
+			continue
+		}
+		w.term.Warn("the vault %s is away: make sure that this is not its disk", v.Name)
 	}
 	slices.Sort(w.keep)
 	return nil
@@ -379,7 +396,7 @@ func (w *wiping) confirm(ctx context.Context, id device.Identity, job *device.Jo
 		}
 	}
 	if typed != id.Confirmation() {
-		return "", refusedDevice(device.ErrSerial)
+		return "", refusedDevice("wipe", device.ErrSerial)
 	}
 	return typed, nil
 }
@@ -397,7 +414,7 @@ func (w *wiping) carryOut(ctx context.Context, held *heldDevice, job *device.Job
 			return evidence, nil
 		}
 		if !errors.Is(err, device.ErrVanished) {
-			return evidence, refusedDevice(err)
+			return evidence, refusedDevice("wipe", err)
 		}
 		held.close()
 		held.d = nil
@@ -425,7 +442,7 @@ func (w *wiping) back(ctx context.Context, id device.Identity, gone error) (*dev
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-limit:
-			return nil, refusedDevice(gone)
+			return nil, refusedDevice("wipe", gone)
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
@@ -461,7 +478,7 @@ func (w *wiping) shown() (progress func(device.Progress), end func()) {
 }
 
 // refusedDevice says what an error about a device means to the person at the desk.
-func refusedDevice(err error) error {
+func refusedDevice(what string, err error) error {
 	for _, v := range []struct {
 		err  error
 		code int
@@ -484,7 +501,7 @@ func refusedDevice(err error) error {
 		{device.ErrPermission, ui.Refused, "run it as root: only root sees who else has the disk open"},
 	} {
 		if errors.Is(err, v.err) {
-			return &ui.Error{Code: v.code, What: "wipe", Why: err.Error(), Hint: v.hint, Err: err}
+			return &ui.Error{Code: v.code, What: what, Why: err.Error(), Hint: v.hint, Err: err}
 		}
 	}
 	return err

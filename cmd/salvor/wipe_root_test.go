@@ -133,6 +133,29 @@ func TestWipeDestroysOnlyTheDiskThatWasThereBeforeTheTyping(t *testing.T) {
 	})
 }
 
+// A vault that is away is told of, also when the directory is there where it is mounted.
+func TestWipeTellsOfAVaultThatIsAway(t *testing.T) {
+	b := newBench(t, 1000)
+	dev, _, _ := b.oldDisk(1 << 20)
+	for _, c := range []struct {
+		name string
+		do   func() error
+		away bool
+	}{
+		{"it is there", func() error { return nil }, false},
+		{"it is gone", func() error { return os.Rename(b.vault, b.vault+".away") }, true},
+		{"its directory is there", func() error { return os.Mkdir(b.vault, 0o700) }, true},
+	} {
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+		code, out := b.run("wipe", dev, "--dry-run")
+		if code != ui.Done || strings.Contains(out, "the vault nas is away") != c.away {
+			t.Errorf("%s: exit status %d\n%s", c.name, code, out)
+		}
+	}
+}
+
 // A disk that an imaging has set read-only and that was killed is no write-protected disk.
 func TestWipeTakesADiskThatAKilledImagingHasSetReadOnly(t *testing.T) {
 	b := newBench(t, 1000)

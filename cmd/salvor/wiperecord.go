@@ -72,28 +72,15 @@ func (w *wiping) allowed(ctx context.Context, id device.Identity, job *device.Jo
 
 func known(w custody.Wipe, ok bool) bool { return ok && w.Ref != custody.Ref{} }
 
-// rightDisk compares the serial number of the disk with the one that was recorded when
-// it was handed in. A computer has one of its own.
+// rightDisk compares the serial number of the disk with those that were recorded: when it
+// was handed in, and when it was imaged.
 func (w *wiping) rightDisk(ctx context.Context, c custody.Case, id device.Identity) error {
 	i, _ := c.Item(w.item)
-	if !isDisk(i.Kind) {
-		return nil
-	}
-	recorded, err := w.serialOf(ctx, c, i)
-	if err != nil || recorded == "" || id.Serial == "" || seen(id.Serial, id.WWN, id.Bytes, w.path).named(recorded) || w.o.reason != "" {
+	private, err := w.ledger.PrivateOfCase(ctx, c.No)
+	if err != nil || w.o.reason != "" || !seen(id.Serial, id.WWN, id.Bytes, w.path).another(c, i, private) {
 		return err
 	}
 	return refuse("wipe", "item "+w.ref()+" was recorded with another serial number", `look at the disk; where the record is wrong, or the USB case gives its own: --reason "…"`)
-}
-
-// serialOf is the serial number that was recorded for an item; "" when none was.
-func (w *wiping) serialOf(ctx context.Context, c custody.Case, i custody.Item) (string, error) {
-	ref, ok := c.Current(i.Ref, custody.FieldSerial)
-	if !ok || ref == (custody.Ref{}) {
-		return "", nil
-	}
-	fields, err := w.ledger.Private(ctx, ref)
-	return strings.TrimSpace(fields[custody.FieldSerial]), err
 }
 
 // gate re-reads the record immediately before anything is destroyed: the holds of other
