@@ -122,7 +122,7 @@ func (p HandoverPaper) ready(s *page) {
 }
 
 func (p HandoverPaper) missing(s *page) {
-	s.heading(s.say("data.not_recovered"))
+	s.heading(s.say("handover.missing"))
 	if p.Images == 0 {
 		s.para(s.say("custody.copies_none"))
 		return

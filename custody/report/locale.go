@@ -155,8 +155,8 @@ func (l locale) say(key string, pairs ...string) string {
 	}
 	text := e.in(l.lang)
 	if l.lang == custody.French {
-		// French puts a space before these signs, and no line may begin with one.
-		text = strings.NewReplacer(" :", "\u00a0:", " ;", "\u00a0;").Replace(text)
+		// French puts a space before or after these signs, at which no line may break.
+		text = strings.NewReplacer(" :", "\u00a0:", " ;", "\u00a0;", "§ ", "§\u00a0", "n° ", "n°\u00a0").Replace(text)
 	}
 	var with []string
 	for i := 0; i+1 < len(pairs); i += 2 {

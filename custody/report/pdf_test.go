@@ -112,26 +112,45 @@ func TestEveryPDFIsTheSameByteForByte(t *testing.T) {
 }
 
 func TestNoTextIsClippedOrOverlapsAnother(t *testing.T) {
-	everyPaper(t, func(t *testing.T, _ string, p report.Paper) {
-		d, err := report.DocumentOf(p)
-		if err != nil {
-			t.Fatal(err)
+	everyPaper(t, func(t *testing.T, _ string, p report.Paper) { inItsPlace(t, p) })
+}
+
+// The longest names that are taken, without a space at which they could be broken.
+func TestNamesWithoutASpaceStayInTheirPlace(t *testing.T) {
+	name := strings.Repeat("W", 200)
+	for _, l := range report.Languages() {
+		intake, handover, gone := intakePaper(l, report.CopyCustomer), handoverPaper(l, report.CopyShop), destructionPaper(l)
+		intake.Shop = report.Shop{Name: name, Address: name, CompanyNumber: name, DPO: name, Phone: name, Email: name}
+		intake.Customer.Name, intake.Received = report.Said(name), name
+		handover.Customer, handover.Receiver, handover.By = report.Said(name), report.Said(name), name
+		gone.PerformedBy, gone.Witness = name, name
+		for _, p := range []report.Paper{intake, handover, gone} {
+			inItsPlace(t, p)
 		}
-		boxes, err := d.Boxes()
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// inItsPlace checks that every text of a paper's PDF lies on its page, and on no other.
+func inItsPlace(t *testing.T, p report.Paper) {
+	t.Helper()
+	d, err := report.DocumentOf(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	boxes, err := d.Boxes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range boxes {
+		if a.X < 14.9 || a.X+a.W > 195.2 || a.Y < 10 || a.Y+a.H > 289 {
+			t.Errorf("page %d: %q stands outside of the page: %.1f to %.1f, %.1f to %.1f", a.Page, a.Text, a.X, a.X+a.W, a.Y, a.Y+a.H)
 		}
-		for i, a := range boxes {
-			if a.X < 14.9 || a.X+a.W > 195.2 || a.Y < 10 || a.Y+a.H > 289 {
-				t.Errorf("page %d: %q stands outside of the page: %.1f to %.1f, %.1f to %.1f", a.Page, a.Text, a.X, a.X+a.W, a.Y, a.Y+a.H)
+		for _, b := range boxes[i+1:] {
+			if a.Page == b.Page && a.X+a.W > b.X+0.05 && b.X+b.W > a.X+0.05 && a.Y+a.H > b.Y+0.05 && b.Y+b.H > a.Y+0.05 {
+				t.Errorf("page %d: %q overlaps %q", a.Page, a.Text, b.Text)
 			}
-			for _, b := range boxes[i+1:] {
-				if a.Page == b.Page && a.X+a.W > b.X+0.05 && b.X+b.W > a.X+0.05 && a.Y+a.H > b.Y+0.05 && b.Y+b.H > a.Y+0.05 {
-					t.Errorf("page %d: %q overlaps %q", a.Page, a.Text, b.Text)
-				}
-			}
 		}
-	})
+	}
 }
 
 // squeeze leaves out what a program may put in or leave out between words.
@@ -268,6 +287,31 @@ func TestTheOverviewOfThirtyCasesIsOnePage(t *testing.T) {
 	}
 }
 
+// adobe says in a JPEG that its colours are RGB or CMYK and not YCbCr (APP14).
+var adobe = []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")
+
+// cmykJPEG makes a grey JPEG of 8 by 8 pixels into one of four colours, as printers like
+// them: the frame and the scan name four components, each of which is one flat block.
+func cmykJPEG(t *testing.T) []byte {
+	t.Helper()
+	grey := image.NewGray(image.Rect(0, 0, 8, 8))
+	for i := range grey.Pix {
+		grey.Pix[i] = 128
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, grey, nil); err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := bytes.Cut(b.Bytes(), []byte("\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00"))
+	tables, _, ok2 := bytes.Cut(rest, []byte("\xff\xda"))
+	if !ok || !ok2 {
+		t.Fatal("the encoder writes its frame otherwise")
+	}
+	return slices.Concat(head[:2], adobe, head[2:],
+		[]byte("\xff\xc0\x00\x14\x08\x00\x08\x00\x08\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00"), tables,
+		[]byte("\xff\xda\x00\x0e\x04\x01\x00\x02\x00\x03\x00\x04\x00\x00\x3f\x00"), []byte("\x28\xa2\x8a\xff\xd9"))
+}
+
 func TestALogoIsShownOrRefused(t *testing.T) {
 	mark := image.NewNRGBA(image.Rect(0, 0, 300, 80))
 	for x := range 300 {
@@ -295,6 +339,17 @@ func TestALogoIsShownOrRefused(t *testing.T) {
 		}
 		if rendered(t, p, custody.FormatJSON) != rendered(t, custodyPaper(custody.Dutch), custody.FormatJSON) {
 			t.Error("a logo changes the data")
+		}
+	}
+	// Colours that a PDF does not show, or not everybody alike, go into it as a PNG.
+	for name, logo := range map[string][]byte{"rgb": slices.Concat(asJPEG.Bytes()[:2], adobe, asJPEG.Bytes()[2:]), "cmyk": cmykJPEG(t)} {
+		p := custodyPaper(custody.Dutch)
+		p.Shop.Logo = logo
+		if pdf := rendered(t, p, custody.FormatPDF); !strings.Contains(pdf, "/DeviceRGB") || strings.Contains(pdf, "/DeviceCMYK") {
+			t.Errorf("%s: not in the colours of a screen", name)
+		}
+		if !strings.Contains(rendered(t, p, custody.FormatHTML), "data:image/png;base64,") {
+			t.Errorf("%s: not written anew", name)
 		}
 	}
 	for name, logo := range map[string][]byte{

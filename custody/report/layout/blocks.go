@@ -26,7 +26,7 @@ func (p *pages) tailHeight(rest []Block) float64 {
 	}
 	switch b := rest[0].(type) {
 	case Signatures:
-		return signatureHeight + 4
+		return p.boxHeight(b) + 4
 	case Para:
 		if b.Inset {
 			p.use(faceOf(b), sizeBody)
@@ -45,7 +45,7 @@ func (p *pages) firstHeight(rest []Block) float64 {
 	tail := p.tailHeight(rest[1:])
 	switch b := rest[0].(type) {
 	case Signatures:
-		return signatureHeight + 3
+		return p.boxHeight(b) + 3
 	case Map:
 		return p.mapHeight(b)
 	case Para:
@@ -478,22 +478,48 @@ func (p *pages) choice(c Choice) {
 	p.y += 0.8
 }
 
-// signatureHeight is the height of a box to sign in.
+// signatureHeight is the height of a box to sign in, below a role and a name of a line each.
 const signatureHeight = 22.0
+
+// boxesBeside is how many boxes to sign in stand beside each other.
+const boxesBeside = 3
+
+// boxWidth is the width of a box to sign in, of so many beside each other.
+func (p *pages) boxWidth(boxes int) float64 {
+	if boxes == 1 {
+		return p.width / 2
+	}
+	return (p.width - 4*float64(boxes-1)) / float64(boxes)
+}
+
+// boxHeight is the height of the first row of boxes: a long name takes nothing from the
+// room to sign.
+func (p *pages) boxHeight(all Signatures) float64 {
+	face, size := p.face, p.size
+	defer func() { p.use(face, size) }()
+	row := all[:min(len(all), boxesBeside)]
+	more := 0.0
+	for _, s := range row {
+		w := p.boxWidth(len(row)) - 4
+		p.use(bold, sizeTable)
+		text := p.height(s.Role, w)
+		p.use(sans, sizeTable)
+		more = max(more, text+p.height(s.Name, w)-2*p.line())
+	}
+	return signatureHeight + more
+}
 
 // signatures prints boxes beside each other, at most three in a row.
 func (p *pages) signatures(all Signatures) {
 	p.y += 2
-	for row := range slices.Chunk(all, 3) {
-		p.need(signatureHeight + 2)
+	for row := range slices.Chunk(all, boxesBeside) {
+		height := p.boxHeight(row)
+		p.need(height + 2)
 		p.part(middle)
-		w := (p.width - 4*float64(len(row)-1)) / float64(len(row))
-		if len(row) == 1 {
-			w = p.width / 2
-		}
+		w := p.boxWidth(len(row))
 		for i, s := range row {
 			x := p.left + float64(i)*(w+4)
-			p.box(x, p.y, w, signatureHeight)
+			p.box(x, p.y, w, height)
 			p.use(bold, sizeTable)
 			y := p.para(x+2, p.y+1.2, w-4, s.Role)
 			p.use(sans, sizeTable)
@@ -502,10 +528,10 @@ func (p *pages) signatures(all Signatures) {
 			}
 			if s.Date != "" {
 				p.use(sans, sizeFoot)
-				p.at(x+2, p.y+signatureHeight-3.8, s.Date+p.colon())
+				p.at(x+2, p.y+height-3.8, s.Date+p.colon())
 			}
 		}
-		p.y += signatureHeight + 2
+		p.y += height + 2
 	}
 }
 

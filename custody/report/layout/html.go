@@ -33,8 +33,9 @@ p{margin:0 0 .8mm}
 .inset{margin-left:4mm}
 .space{height:2mm}
 ul{margin:0 0 .8mm;padding-left:4mm;list-style:"– "}
-dl{display:grid;grid-template-columns:31% 1fr;column-gap:2mm;margin:0 0 .8mm}
+dl{display:grid;grid-template-columns:31% minmax(0,1fr);column-gap:2mm;margin:0 0 .8mm}
 dt,dd{margin:0}
+.shop,dt,dd,p,li,.signatures div{overflow-wrap:anywhere}
 .code{overflow-wrap:anywhere;font-family:"Liberation Mono","Courier New",monospace;font-size:8pt}
 .list{font-size:8pt;margin-bottom:1mm}
 .dense{font-size:7.5pt;line-height:1.2}
@@ -46,7 +47,7 @@ dt,dd{margin:0}
 .question{break-inside:avoid}
 .question li{list-style:"☐ "}
 .signatures{display:flex;gap:4mm;flex-wrap:wrap;margin:2mm 0;break-inside:avoid}
-.signatures div{border:.2mm solid #000;flex:1 1 30%;max-width:50%;height:20mm;padding:1mm 2mm;font-size:8pt;position:relative}
+.signatures div{border:.2mm solid #000;flex:1 1 30%;max-width:50%;min-height:16mm;padding:1mm 2mm 5mm;font-size:8pt;position:relative}
 .signatures small{position:absolute;left:2mm;bottom:1mm;font-size:6.5pt}
 .map{break-inside:avoid;font-size:8pt;margin:0 0 1.5mm}
 .map figcaption span{display:inline-block;margin-right:6mm}

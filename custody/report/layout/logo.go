@@ -35,8 +35,9 @@ func CheckLogo(data []byte) error {
 }
 
 // readLogo decodes a logo in full: a broken picture is refused before a page is made.
-// A PNG is written anew without what a PDF cannot show (16 bits, interlacing, ancillary
-// chunks).
+// It is written anew without what a PDF cannot show (16 bits, interlacing, ancillary
+// chunks); a JPEG only where its colours are neither the usual ones nor grey, since some of
+// those (RGB, CMYK) not every program shows alike, or at all.
 func readLogo(data []byte) (*logo, error) {
 	if len(data) == 0 {
 		return nil, nil
@@ -55,17 +56,18 @@ func readLogo(data []byte) (*logo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the picture is damaged: %w", ErrLogo)
 	}
-	l := &logo{kind, data, config.Width, config.Height}
-	if kind == "png" {
-		flat := flatten(picture)
-		l.width, l.height = flat.Rect.Dx(), flat.Rect.Dy()
-		var b bytes.Buffer
-		if err := png.Encode(&b, flat); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrLogo, err)
+	if kind == "jpeg" {
+		switch picture.(type) {
+		case *image.YCbCr, *image.Gray:
+			return &logo{kind, data, config.Width, config.Height}, nil
 		}
-		l.data = b.Bytes()
 	}
-	return l, nil
+	flat := flatten(picture)
+	var b bytes.Buffer
+	if err := png.Encode(&b, flat); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLogo, err)
+	}
+	return &logo{"png", b.Bytes(), flat.Rect.Dx(), flat.Rect.Dy()}, nil
 }
 
 // flatten is a picture in eight bits a colour, made smaller when a print cannot show all
