@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/cmd/salvor/internal/config"
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
@@ -87,10 +89,11 @@ func readLogo(shop config.Shop) ([]byte, error) {
 	return data, nil
 }
 
-// readBounded reads a file of which at most limit bytes and one more are wanted. Its
-// errors do not repeat the name.
+// readBounded reads a file of which at most limit bytes and one more are wanted; what is
+// no file, as a pipe to which nobody writes, it does not wait for. Its errors do not
+// repeat the name.
 func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		var named *os.PathError
 		if errors.As(err, &named) {
@@ -99,6 +102,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if there, err := f.Stat(); err != nil || !there.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New("it is no file"))
+	}
 	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
