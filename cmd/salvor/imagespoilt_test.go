@@ -30,6 +30,9 @@ func TestASpoiltImageIsNotGoneOnWith(t *testing.T) {
 			if err := spoil(filepath.Join(b.vault, "cases", caseNo(1), "image-01"), filepath.Join(b.vault, "keystore", caseNo(1), "image-01")); err != nil {
 				t.Fatal(err)
 			}
+			if code, out := b.run("verify", caseNo(1)); code != ui.VerifyFailed && code != ui.NotFound {
+				t.Errorf("verify: exit status %d\n%s", code, out)
+			}
 			again := []string{"image", b.source, "--case", caseNo(1)}
 			for range 2 { // a refusal must leave nothing behind that hides the reason
 				if code, out := b.run(again...); code != ui.VerifyFailed && code != ui.NotFound || !strings.Contains(out, "--again") {

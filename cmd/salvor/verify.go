@@ -171,11 +171,20 @@ func checkWords(level custody.VerifyLevel) string {
 
 // verify runs the checks that need no secret; a deep check begins with them.
 func (s *station) verify(ctx context.Context, v *openedVault, no custody.CaseNo, i custody.Image, level custody.VerifyLevel) (vault.Verified, error) {
+	acked, err := s.ledger.Progress(ctx, no, i.Name) // first: a run may be going on
+	if err != nil {
+		return vault.Verified{}, err
+	}
 	c, err := s.openContainer(ctx, v, no, i)
 	if err != nil {
 		return vault.Verified{}, err
 	}
 	defer c.Close()
+	if i.Seal == nil { // else the root says so
+		if err := c.Check(vault.Position(acked)); err != nil {
+			return vault.Verified{}, err
+		}
+	}
 	keys := s.imageKeys(ctx, v, c.Ref(), i)
 	keys.close()
 	if keys.lost != nil {
