@@ -109,6 +109,8 @@ func sqlError(err error) error {
 		kind = ErrForeign
 	case sqlite3.ErrFull:
 		kind = unix.ENOSPC
+	case sqlite3.ErrReadonly:
+		kind = unix.EROFS
 	case sqlite3.ErrConstraint:
 		kind = ErrGuardRail
 	}

@@ -346,3 +346,13 @@ func TestStationKeyIsReadStrictly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A ledger on a file system that became read-only, as after an error of the disk, says so.
+func TestReadOnlyLedgerIsNamed(t *testing.T) {
+	s := newShopfloor(t)
+	run(t, s.db, `PRAGMA query_only = ON`)
+	if _, err := s.Append(t.Context(), testOp, Entry{Pub: custody.Heartbeat{}}); !errors.Is(err, unix.EROFS) {
+		t.Error(err)
+	}
+	s.mustAudit(t)
+}
