@@ -53,7 +53,7 @@ type typedError struct{ why, hint string }
 func (e *typedError) Error() string { return e.why }
 
 // errText: what was typed steers a terminal, or hides what stands there.
-var errText = &typedError{"plain text, without control characters", "leave line breaks, control characters and marks that turn the direction of writing out"}
+var errText = &typedError{"plain text, without control characters", "leave line breaks, control characters, marks that turn the direction of writing and what nobody sees out"}
 
 // fits refuses what no flag of that name takes.
 func fits(flag, text string) error {
@@ -70,11 +70,13 @@ func fits(flag, text string) error {
 	return nil
 }
 
-// steers tells control characters, line and paragraph separators and the marks that turn
-// the direction of what follows. Those that only join letters, or say to which direction
-// one belongs, are part of how some names are written.
+// steers tells control characters, line and paragraph separators, the marks that turn
+// the direction of what follows, and what nobody sees: two names that look the same would
+// be two. Those that only join letters, or say to which direction one belongs, are part of
+// how some names are written.
 func steers(r rune) bool {
-	return unicode.IsControl(r) || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	unseen := r == 0x200b || r >= 0x2060 && r <= 0x2064 || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe007f
+	return unicode.IsControl(r) || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || unseen
 }
 
 // typedWrong finds what of an error is about a text that somebody typed.
