@@ -231,6 +231,12 @@ func TestTheDiskOfAVaultThatIsAwayIsNotWiped(t *testing.T) {
 		if err := b.mayWipe(serial, ""); (err == nil) != want || err != nil && ui.ExitCode(err) != ui.Refused {
 			t.Errorf("%s: %v", what, err)
 		}
+		b.ledger(func(ctx context.Context, l *ledger.Ledger) { // what restore asks too
+			s := &station{program: &program{now: time.Now}, ledger: l, dir: b.state}
+			if err := s.notVaultDisk(ctx, "/dev/sdx", "sdx", serial); (err == nil) != want {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
 	}
 	away := func(is bool) {
 		t.Helper()

@@ -355,6 +355,7 @@ func (s *station) openTarget(ctx context.Context, path string, i custody.Image, 
 }
 
 func (s *station) openDisk(ctx context.Context, path string, i custody.Image, size int64, o restoreOptions) (*target, error) {
+	attached := attachedAs(path)
 	ident, err := blockdev.CheckTarget(path)
 	if err != nil {
 		return nil, fmt.Errorf("target: %w", err)
@@ -363,6 +364,9 @@ func (s *station) openDisk(ctx context.Context, path string, i custody.Image, si
 		return nil, refuse("target "+path, fmt.Sprintf("it is smaller than the image: %d of %d bytes", ident.Bytes, size), "use a disk of at least "+ui.Size(size))
 	}
 	if err := s.notOriginal(ctx, ident, o.original); err != nil {
+		return nil, err
+	}
+	if err := s.notVaultDisk(ctx, path, ident.Name, ident.Serial); err != nil {
 		return nil, err
 	}
 	if int64(ident.Sector) != i.Sector {
@@ -388,7 +392,7 @@ func (s *station) openDisk(ctx context.Context, path string, i custody.Image, si
 	if err != nil {
 		return nil, fmt.Errorf("target: %w", err)
 	}
-	if opened.Serial != ident.Serial || opened.Name != ident.Name || opened.Bytes != ident.Bytes {
+	if opened.Serial != ident.Serial || opened.Name != ident.Name || opened.Bytes != ident.Bytes || attachedAs(path) != attached {
 		return nil, errors.Join(t.Close(), refuse("target "+path, "another disk has taken its place", "look at the disks and try again"))
 	}
 	return &target{medium: t, kind: custody.TargetDevice, size: opened.Bytes, at: path, keep: func() error { return nil }, discard: func() {}}, nil

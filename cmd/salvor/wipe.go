@@ -231,7 +231,7 @@ func (w *wiping) places(ctx context.Context) error {
 // of the same serial number. Where nothing was named it tells of what items nothing is
 // known by which a disk could be told from them.
 func (w *wiping) free(ctx context.Context, id device.Identity) (unknown []handedIn, err error) {
-	if err := w.notVaultDisk(ctx, id); err != nil {
+	if err := w.notVaultDisk(ctx, w.path, id.Name, id.Serial); err != nil {
 		return nil, err
 	}
 	disk := seen(id.Serial, id.WWN, id.Bytes, w.path)

@@ -82,48 +82,60 @@ func TestWipeBelievesOnlyWhatIsTyped(t *testing.T) {
 
 // A disk that is taken away while its name and size are typed, and another of the same size
 // put in its place, is not the one that was confirmed.
-func TestWipeDestroysOnlyTheDiskThatWasThereBeforeTheTyping(t *testing.T) {
-	b := newBench(t, 1000)
-	dev, file, confirm := b.oldDisk(1 << 20)
+func TestOnlyTheDiskThatWasThereBeforeTheTypingIsDestroyed(t *testing.T) {
+	const size = 1 << 20
+	b := newBench(t, size)
+	dev, file, confirm := b.oldDisk(size)
 	if _, err := os.Stat(filepath.Join("/sys/block", filepath.Base(dev), "diskseq")); err != nil {
 		t.Skip("this kernel does not count disks")
 	}
+	b.must(b.imageArgs()...)
 	other := filepath.Join(b.dir, "other.img")
-	content := diskContent(1<<20, "another disk")
-	if err := os.WriteFile(other, content, 0o600); err != nil {
+	if err := os.WriteFile(other, diskContent(size, "another disk"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := b.command("wipe", dev)
-	terminal, err := pty.Start(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer terminal.Close()
-	var out bytes.Buffer
-	for p := make([]byte, 1); !bytes.Contains(out.Bytes(), []byte("type its")); {
-		if _, err := terminal.Read(p); err != nil {
-			t.Fatalf("%v: %s", err, out.String())
-		}
-		out.Write(p)
-	}
-	for _, args := range [][]string{{"-d", dev}, {dev, other}} {
+	attach := func(args ...string) {
+		t.Helper()
 		if out, err := exec.Command("losetup", args...).CombinedOutput(); err != nil {
 			t.Fatalf("losetup %q: %v: %s", args, err, out)
 		}
 	}
-	if _, err := terminal.WriteString(confirm + "\n"); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		typed, says string
+		args        []string
+	}{
+		{confirm, "plugged in anew", []string{"wipe", dev}},
+		{filepath.Base(dev), "taken its place", []string{"restore", caseNo(1), dev, "--identity", b.identity, "--reason", "test", "--handover"}},
+	} {
+		run := b.command(c.args...)
+		terminal, err := pty.Start(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		for p := make([]byte, 1); !bytes.Contains(out.Bytes(), []byte("type its")); {
+			if _, err := terminal.Read(p); err != nil {
+				t.Fatalf("%q: %v: %s", c.args, err, out.String())
+			}
+			out.Write(p)
+		}
+		attach("-d", dev)
+		attach(dev, other)
+		if _, err := terminal.WriteString(c.typed + "\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = out.ReadFrom(terminal) // ends with EIO when the program ends
+		_ = run.Wait()
+		_ = terminal.Close()
+		if code := run.ProcessState.ExitCode(); code != ui.Refused || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%q: exit status %d\n%s", c.args, code, out.String())
+		}
+		attach("-d", dev)
+		attach(dev, file)
 	}
-	_, _ = out.ReadFrom(terminal)
-	_ = c.Wait()
-	if code := c.ProcessState.ExitCode(); code != ui.Refused || !strings.Contains(out.String(), "plugged in anew") {
-		t.Errorf("exit status %d\n%s", code, out.String())
-	}
-	for _, f := range []struct {
-		path, salt string
-	}{{file, "an old disk"}, {other, "another disk"}} {
-		if now, err := os.ReadFile(f.path); err != nil || !bytes.Equal(now, diskContent(1<<20, f.salt)) {
-			t.Errorf("%s was written to: %v", f.path, err)
+	for path, salt := range map[string]string{file: "an old disk", other: "another disk"} {
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, diskContent(size, salt)) {
+			t.Errorf("%s was written to: %v", path, err)
 		}
 	}
 	b.ledger(func(ctx context.Context, l *ledger.Ledger) {

@@ -7,34 +7,34 @@ import (
 
 	"salvor/custody/ledger"
 	"salvor/rescue/blockdev/sysblock"
-	"salvor/wipe/device"
 )
 
 // notVaultDisk refuses the disk of a vault that is not mounted: nothing in use tells what it
 // is, but this station has noted on which disk each vault lies. Where nothing of a customer
-// is left on it, or the record says that it was destroyed, it is a disk like any other.
-func (w *wiping) notVaultDisk(ctx context.Context, id device.Identity) error {
-	disks, err := w.vaultDisks()
+// is left on it, or the record says that it was destroyed, it is a disk like any other. name
+// is the kernel's.
+func (s *station) notVaultDisk(ctx context.Context, path, name, serial string) error {
+	disks, err := s.vaultDisks()
 	if err != nil {
 		return err
 	}
-	shop, err := w.ledger.Shop(ctx)
+	shop, err := s.ledger.Shop(ctx)
 	if err != nil {
 		return err
 	}
 	for _, v := range shop.Vaults {
-		if !disks[v.Vault].is(id) || destroyedOn(shop, v.Vault) != "" {
+		if !disks[v.Vault].is(name, serial) || destroyedOn(shop, v.Vault) != "" {
 			continue
 		}
-		if there, err := w.openVault(ctx, v.Vault); err == nil {
-			there.close() // and its disk is among what must not be wiped
+		if there, err := s.openVault(ctx, v.Vault); err == nil {
+			there.close() // and its disk is in use
 			continue
 		}
-		switch copies, err := w.lyingIn(ctx, v.Vault); {
+		switch copies, err := s.lyingIn(ctx, v.Vault); {
 		case err != nil:
 			return err
 		case copies > 0:
-			return refuse("disk "+w.path, fmt.Sprintf("it is the disk of the vault %s, on which images and keys of customers lie (%d)", v.Name, copies),
+			return refuse("disk "+path, fmt.Sprintf("it is the disk of the vault %s, on which images and keys of customers lie (%d)", v.Name, copies),
 				"purge them first; where the disk fails: salvor destroyed --vault "+v.Name)
 		}
 	}
@@ -42,8 +42,8 @@ func (w *wiping) notVaultDisk(ctx context.Context, id device.Identity) error {
 }
 
 // lyingIn counts the images and key files that lie in a vault.
-func (w *wiping) lyingIn(ctx context.Context, id string) (n int, err error) {
-	cases, err := w.ledger.Cases(ctx, ledger.Filter{All: true})
+func (s *station) lyingIn(ctx context.Context, id string) (n int, err error) {
+	cases, err := s.ledger.Cases(ctx, ledger.Filter{All: true})
 	for _, c := range cases {
 		for _, x := range c.Inventory() {
 			if x.Store == id && x.End.Open() {
@@ -56,8 +56,8 @@ func (w *wiping) lyingIn(ctx context.Context, id string) (n int, err error) {
 
 // is tells whether a vault lay on a disk, by the serial number of the disk or by the file
 // system that is on it now.
-func (d vaultDisk) is(id device.Identity) bool {
-	if sameSerial(d.Serial, id.Serial) {
+func (d vaultDisk) is(name, serial string) bool {
+	if sameSerial(d.Serial, serial) {
 		return true
 	}
 	uuid, ok := strings.CutPrefix(d.ID, "uuid ")
@@ -69,5 +69,19 @@ func (d vaultDisk) is(id device.Identity) bool {
 		return false
 	}
 	n, err := sysblock.This().Node(dev)
-	return err == nil && n.Disk == id.Name
+	return err == nil && n.Disk == name
+}
+
+// attachedAs is the number that the kernel gave to this attachment of a disk; another disk
+// under the same name has another. 0: it gives none.
+func attachedAs(path string) int64 {
+	dev, ok := sysblock.DevAt(path)
+	if !ok {
+		return 0
+	}
+	n, err := sysblock.This().Node(dev)
+	if err != nil {
+		return 0
+	}
+	return n.Seq()
 }
