@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -92,6 +93,7 @@ func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 	if _, err := s.ledger.Audit(ctx); err != nil {
 		return fmt.Errorf("the audit before the purge: %w", err)
 	}
+	s.hear(ctx)
 	work, err := s.dueWork(ctx, op.ID, o)
 	if err != nil {
 		return err
@@ -123,7 +125,45 @@ func (s *station) purge(ctx context.Context, o purgeOptions) (err error) {
 	if err := s.forgetErased(ctx); err != nil {
 		return err
 	}
+	if err := run.listen(ctx); err != nil {
+		return err
+	}
 	return run.end()
+}
+
+// hear waits for the vaults that had not answered when the command began: nobody stands at
+// the desk, and a disk that has to spin up says as much about what is due as any other.
+func (s *station) hear(ctx context.Context) {
+	for id := range s.unheard {
+		if _, err := s.syncVault(ctx, s.ledger, id); err == nil {
+			delete(s.unheard, id)
+		}
+	}
+}
+
+// listen names the vaults that hold images and did not exchange: a deadline that another
+// station has brought forward is written there, and so nothing due is known of them.
+func (r *purgeRun) listen(ctx context.Context) error {
+	if r.options.caseNo != "" || len(r.unheard) == 0 {
+		return nil
+	}
+	shop, err := r.ledger.Shop(ctx)
+	if err != nil {
+		return err
+	}
+	cases, err := r.ledger.Cases(ctx, ledger.Filter{})
+	if err != nil {
+		return err
+	}
+	for _, c := range cases {
+		for _, i := range c.Images {
+			v, ok := shop.Vault(i.Vault)
+			if ok && i.Left() && r.unheard[i.Vault] && !slices.Contains(r.silent, v.Name) {
+				r.silent = append(r.silent, v.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // dueWork collects what has to be erased: first what was begun, then what is due.
@@ -242,7 +282,8 @@ type purgeRun struct {
 	options purgeOptions
 	results []erased
 	errs    []error
-	back    int // images that had come back, whether they are erased again or not
+	back    int      // images that had come back, whether they are erased again or not
+	silent  []string // names of vaults that hold images and did not exchange
 }
 
 // erased is what became of one image.
@@ -358,6 +399,11 @@ func (r *purgeRun) end() error {
 		return &ui.Error{
 			Code: ui.Incomplete, What: "purge", Why: fmt.Sprintf("a copy of a vault was put back: %d erased images were in it, or keys to them", r.back),
 			Hint: "find out who has copies of the vault; what came back is erased again, or its line says why not",
+		}
+	case len(r.silent) > 0:
+		return &ui.Error{
+			Code: ui.Absent, What: "purge", Why: "vault " + strings.Join(r.silent, ", ") + " is not here or does not answer: whether anything in it is due nobody can tell",
+			Hint: "mount it, then salvor purge",
 		}
 	case !assured && !r.options.dryRun:
 		return &ui.Error{Code: ui.Incomplete, What: "purge", Why: "it is not assured that everything is gone", Hint: "salvor report attest NO says why; destroy the disk where it matters"}

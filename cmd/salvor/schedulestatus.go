@@ -55,8 +55,12 @@ func (s *station) scheduleStatus() error {
 		for _, outcome := range slices.Sorted(maps.Keys(last.Counts)) {
 			counts = append(counts, fmt.Sprintf("%s %d", outcome, last.Counts[outcome]))
 		}
-		if len(counts) == 0 {
+		switch {
+		case len(counts) > 0:
+		case last.Exit == ui.Done:
 			counts = []string{"nothing was due"}
+		default:
+			counts = []string{"nothing was erased"}
 		}
 		fmt.Fprintf(s.term.Out, "last purge %s, exit status %d: %s\n", s.term.DateTime(last.Ended), last.Exit, strings.Join(counts, ", "))
 	}

@@ -36,6 +36,8 @@ type station struct {
 	keys   ledger.Station
 	ledger *ledger.Ledger
 
+	unheard map[string]bool // ids of the vaults that did not exchange before the command
+
 	signing string       // id of the operator who signs, "" while nobody does
 	audited func() error // what the audit for a paper has found, when one was begun ahead
 	atEnd   []func()     // what is closed with the station
