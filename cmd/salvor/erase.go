@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/journal"
@@ -145,7 +147,7 @@ func (r *purgeRun) reload(ctx context.Context, e *erasing) error {
 // wasErased ends a job that was killed between its attest and its end, or that another
 // station has overtaken.
 func (r *purgeRun) wasErased(ctx context.Context, e erasing) (erased, error) {
-	done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Attest: e.image.EraseJob}
+	done := erased{Outcome: "erased", Key: wipe.KeyClass(e.image.Erase.Keys), Media: wipe.MediaClass(e.image.Erase.Media), Virtual: e.image.Erase.Virtual, Attest: e.image.EraseJob}
 	if r.options.dryRun || e.job == nil {
 		return done, nil
 	}
@@ -421,6 +423,14 @@ func (r *purgeRun) unseen(ctx context.Context, err error) error {
 	names, nerr := r.vaultNames(ctx)
 	if nerr != nil {
 		return nerr
+	}
+	for _, m := range missing.Vaults {
+		if errors.Is(m.Err, unix.ENOSPC) {
+			return &ui.Error{
+				Code: ui.Absent, What: "case " + string(missing.Case), Why: "vault " + names[m.Vault] + " is full: it cannot even be written there that the erasing begins", Err: err,
+				Hint: "make a little room for that on the vault, from what is not salvor's; then salvor purge",
+			}
+		}
 	}
 	return &ui.Error{
 		Code: ui.Absent, What: "case " + string(missing.Case), Why: "vault " + missingWords(names, missing.Vaults) + " could not be asked for holds", Err: err,

@@ -33,6 +33,13 @@ func TestWhatAnotherStationErasedMeanwhileIsNotMissing(t *testing.T) {
 		if len(run.errs) > 0 || run.results[0].Outcome != "erased" || run.results[0].Attest == "" {
 			t.Errorf("%+v, %v", run.results, run.errs)
 		}
+		c, err := s.ledger.Case(t.Context(), work[0].c.No)
+		if err != nil {
+			return err
+		}
+		if e := c.Images[0].Erase; e == nil || run.results[0].Virtual != e.Virtual {
+			t.Errorf("on a virtual device: %v, recorded %+v", run.results[0].Virtual, e)
+		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
