@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -259,6 +260,12 @@ func (g *imaging) likeness(i custody.Image, private map[string]string) likeness 
 	switch {
 	case i.Bytes != g.ident.Bytes, source == "", g.item != "" && g.item != i.Item:
 		return otherSource
+	case g.ident.Kind == blockdev.Partition && partition(source) != partition(g.ident.Path):
+		// Two of one size have the serial number of their disk.
+		if partition(source) == "" || partition(g.ident.Path) == "" {
+			return perhapsSource
+		}
+		return otherSource
 	case serial != "" && g.ident.Serial != "":
 		if serial == g.ident.Serial && private[custody.FieldModel] == g.ident.Model {
 			return sameSource
@@ -269,6 +276,17 @@ func (g *imaging) likeness(i custody.Image, private map[string]string) likeness 
 	}
 	return perhapsSource
 }
+
+// partition is the number of a partition in its name, such as /dev/sdb2, /dev/nvme0n1p2 or
+// /dev/disk/by-id/usb-…-part2; "" is a name that does not tell.
+func partition(path string) string {
+	if m := partitionName.FindStringSubmatch(path); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+var partitionName = regexp.MustCompile(`^/dev/(?:[sv]d[a-z]+|(?:nvme\d+n|mmcblk|loop)\d+p|disk/by-(?:id|path)/.*-part)(\d+)$`)
 
 // The print of a source compared with that of an image.
 const (
