@@ -52,6 +52,7 @@ type custodyFacts struct {
 	names      map[string]string             // of operators, by id
 	vaults     map[string]string
 	processors map[string]string
+	others     bool // the shop has more stations than this one
 }
 
 // newCustodyFacts collects what is known of a case, or for the zero case of the shop
@@ -82,6 +83,7 @@ func (s *station) newCustodyFacts(ctx context.Context, c custody.Case) (*custody
 	for _, v := range shop.Vaults {
 		f.vaults[v.Vault] = v.Name
 	}
+	f.others = len(shop.Stations) > 1
 	for _, p := range shop.Processors {
 		fields, err := s.ledger.Private(ctx, p.Newest().Ref)
 		if err != nil {
@@ -328,6 +330,9 @@ func (f *custodyFacts) gaps() []report.Gap {
 		if i.Seal == nil && i.Left() {
 			list = append(list, report.Gap{Time: i.At, Code: "no-seal", Words: i.Name + " was never sealed"})
 		}
+	}
+	if f.others { // that a ledger is complete says nothing of what has not come into it
+		list = append(list, report.Gap{Code: "other-stations"})
 	}
 	return list
 }
