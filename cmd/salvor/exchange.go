@@ -33,6 +33,7 @@ type exchange struct {
 	met      chan met
 	asking   map[string]custody.Vault // who has not answered yet
 	away     map[string]bool          // said once
+	failed   []string                 // of those the vaults that are there all the same
 	refusals []journal.Refusal
 	alarm    error
 }
@@ -108,13 +109,22 @@ func (x *exchange) heard(m met) {
 			x.refusals = append(x.refusals, r)
 			x.term.Warn("%s", refusalWords(map[string]string{m.vault.Vault: m.vault.Name}, r))
 		}
-	case away(m.err):
+	case away(m.err) && !full(m.err):
 		x.away[m.vault.Vault] = true
 	default:
 		x.away[m.vault.Vault] = true
+		x.failed = append(x.failed, m.vault.Vault)
 		what := "vault " + m.vault.Name + ": "
 		x.term.Warn("%s%s", what, strings.TrimPrefix(named(m.vault, m.err).Error(), what))
 	}
+}
+
+// whereabouts says why a vault lacks something: nothing that is there is called away.
+func (x *exchange) whereabouts(v custody.Vault, away string) string {
+	if slices.Contains(x.failed, v.Vault) {
+		return "could not take it in"
+	}
+	return away
 }
 
 // end publishes what the command has recorded, and gives its error, or what the
@@ -143,7 +153,7 @@ func (x *exchange) end(ctx context.Context, err error) error {
 		switch {
 		case n == 0:
 		case x.away[v.Vault]:
-			waiting = append(waiting, fmt.Sprintf("vault %s is not here: %s for it", v.Name, counted(n, "event waits", "events wait")))
+			waiting = append(waiting, fmt.Sprintf("vault %s %s: %s for it", v.Name, x.whereabouts(v, "is not here"), counted(n, "event waits", "events wait")))
 		case !asking && x.alarm == nil:
 			news = append(news, v)
 		}
@@ -159,7 +169,7 @@ func (x *exchange) end(ctx context.Context, err error) error {
 	})
 	for _, v := range news {
 		if x.away[v.Vault] { // it went away meanwhile
-			waiting = append(waiting, "vault "+v.Name+" has gone: what was recorded waits for it")
+			waiting = append(waiting, "vault "+v.Name+" "+x.whereabouts(v, "has gone")+": what was recorded waits for it")
 		}
 	}
 	for _, w := range waiting {

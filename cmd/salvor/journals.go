@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/journal"
@@ -64,6 +66,9 @@ func (s *station) syncVault(ctx context.Context, l *ledger.Ledger, id string) (l
 
 // away tells whether an error says that a vault is not there, and nothing worse.
 func away(err error) bool { return err != nil && ui.ExitCode(explain(err)) == ui.Absent }
+
+// full tells whether an error says that a vault is there and takes no more.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // refusals are the files of journals that an error speaks of.
 func refusals(err error) []journal.Refusal {

@@ -79,6 +79,8 @@ func (s *station) sync(ctx context.Context, only string) error {
 			row.State, alarm = "alarm", named(v, err)
 		case len(list) > 0:
 			row.State = "refused"
+		case full(err):
+			row.State, failed = "full", named(v, err)
 		case away(err):
 			row.State = "absent"
 		case err != nil:
