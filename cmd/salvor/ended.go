@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -315,6 +316,9 @@ func (s *station) erasedCopy(ctx context.Context, text, copyID, attest, reason s
 		}
 		x, _ := c.Export(copyID)
 		since, bytes = x.At, x.Bytes
+		if err := s.fileGone(ctx, x); err != nil {
+			return err
+		}
 	}
 	a, err := s.wiped(ctx, attest)
 	if err != nil {
@@ -338,6 +342,23 @@ func (s *station) erasedCopy(ctx context.Context, text, copyID, attest, reason s
 		return &ui.Error{Code: ui.Incomplete, What: "case " + string(c.No), Why: "the wipe proved nothing: the copy counts as still there", Hint: "destroy the medium, then salvor destroyed " + string(c.No) + " --copy " + cmp.Or(copyID, "ID")}
 	}
 	return nil
+}
+
+// fileGone refuses to end a copy whose file is where this station has written it: the disk
+// that was wiped is another one.
+func (s *station) fileGone(ctx context.Context, x custody.ExportedCopy) error {
+	if x.Target != custody.TargetFile || x.Ref.Station != s.keys.Name() {
+		return nil
+	}
+	written, err := s.ledger.Private(ctx, x.Ref)
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(written[custody.FieldTarget])
+	if err != nil || !info.Mode().IsRegular() || info.Size() != x.Bytes {
+		return nil
+	}
+	return refuse("erased", "the file of copy "+x.ID+" is still there: that disk was not wiped", "name the attest of the disk on which it lay")
 }
 
 // wiped is the attest of a wiped disk.
