@@ -81,10 +81,13 @@ func (l Label) layout(s locale, at time.Time) layout.Label {
 }
 
 // ParseLabel reads what the QR code of a label says, or the case number and item that
-// somebody typed from one: "salvor:B1-2026-0042/1", "B1-2026-0042/1".
+// somebody typed from one: "salvor:B1-2026-0042/1", "B1-2026-0042/1", "b1-2O26-0042". A
+// letter behind the station is the digit that it looks like.
 func ParseLabel(text string) (no custody.CaseNo, item string, err error) {
-	text = strings.TrimPrefix(text, labelPrefix)
+	text = strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(text)), strings.ToUpper(labelPrefix))
 	number, item, found := strings.Cut(text, "/")
+	station, counted, _ := strings.Cut(number, "-")
+	number = station + "-" + digits(counted)
 	if no, err = custody.ParseCaseNo(number); err != nil {
 		return "", "", fmt.Errorf("label: %w", err)
 	}

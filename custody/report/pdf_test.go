@@ -456,7 +456,15 @@ func TestALabelHoldsNoPerson(t *testing.T) {
 	if err != nil || no != "B1-2026-0042" || item != "1" {
 		t.Errorf("%s %s %v", no, item, err)
 	}
-	for _, bad := range []string{"", "salvor:", "salvor:B1-2026-0042/", "salvor:B1-2026-0042/0", "salvor:B1-2026-0042/x", "B1-2026-42/1", "SALVOR:CODE/1/AAAA"} {
+	for _, typed := range []string{"B1-2026-0042/1", "b1-2026-0042/1", "SALVOR:B1-2026-0042/1", " B1-2O26-OO42/1\n"} {
+		if no, item, err := report.ParseLabel(typed); err != nil || no != "B1-2026-0042" || item != "1" {
+			t.Errorf("%q: %s %s %v", typed, no, item, err)
+		}
+	}
+	if no, item, err := report.ParseLabel("b1-2o26-oo4l"); err != nil || no != "B1-2026-0041" || item != "" {
+		t.Errorf("%s %s %v", no, item, err)
+	}
+	for _, bad := range []string{"", "salvor:", "BI-2O26-A042", "B12026-0042", "salvor:B1-2026-0042/", "salvor:B1-2026-0042/0", "salvor:B1-2026-0042/x", "B1-2026-42/1", "SALVOR:CODE/1/AAAA"} {
 		if _, _, err := report.ParseLabel(bad); err == nil {
 			t.Errorf("%q accepted", bad)
 		}
@@ -495,7 +503,7 @@ func TestCodesAreReadHoweverTheyAreWritten(t *testing.T) {
 	if got, err := report.ParseCode(at.QRText()); err != nil || got.Station != "" || got.Size != 10_417 {
 		t.Errorf("without a station: %+v %v", got, err)
 	}
-	for _, written := range []string{code, strings.ToUpper(code), strings.ReplaceAll(code, "-", " "), strings.ReplaceAll(code, "-", "")} {
+	for _, written := range []string{code, strings.ToUpper(code), strings.NewReplacer("0", "O", "1", "l").Replace(code), strings.NewReplacer("0", "o", "1", "I").Replace(code), strings.ReplaceAll(code, "-", " "), strings.ReplaceAll(code, "-", "")} {
 		if got, err := report.ParseCode(written); err != nil || got != (report.Checkpoint{Code: whole.Code}) {
 			t.Errorf("%q: %+v %v", written, got, err)
 		}

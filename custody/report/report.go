@@ -117,7 +117,8 @@ var ErrCode = errors.New("not a code of a paper")
 
 // ParseCode reads the code of a paper as somebody typed it, or as the QR code at its
 // foot says it. Station and Size are zero where the text does not say them, Code is in
-// capitals without separators. What is no code is [ErrCode].
+// capitals without separators, with the digits for which O, I or L was written. What is
+// no code is [ErrCode].
 func ParseCode(text string) (Checkpoint, error) {
 	var c Checkpoint
 	if rest, ok := strings.CutPrefix(strings.ToUpper(text), qrPrefix); ok {
@@ -134,14 +135,23 @@ func ParseCode(text string) (Checkpoint, error) {
 		}
 		text = parts[1]
 	}
-	if c.Code = bare(text); len(c.Code) != 32 || strings.Trim(c.Code, checkAlphabet) != "" {
+	if c.Code = copied(text); len(c.Code) != 32 || strings.Trim(c.Code, checkAlphabet) != "" {
 		return Checkpoint{}, ErrCode
 	}
 	return c, nil
 }
 
 // SameCode reports whether two codes are the same, however they are written.
-func SameCode(a, b string) bool { return bare(a) == bare(b) }
+func SameCode(a, b string) bool { return copied(a) == copied(b) }
+
+// copied is a code as somebody copied it from a paper. No code has these three letters:
+// who writes one has read a digit (Crockford's base 32).
+func copied(code string) string { return digits(bare(code)) }
+
+// digits puts the digits in place of the letters that are taken for them.
+func digits(text string) string {
+	return strings.NewReplacer("O", "0", "I", "1", "L", "1").Replace(text)
+}
 
 // Foot is what stands at the bottom of every paper.
 type Foot struct {
