@@ -306,6 +306,15 @@ func (j jobStore) Save(ctx context.Context, job *wipe.Job) error {
 	return j.s.ledger.SaveJob(ctx, job.ID, j.e.c.No, j.e.image.Name, body)
 }
 
+// eraseJob is the wipe's job as the ledger keeps it.
+func eraseJob(saved ledger.Job) (*wipe.Job, error) {
+	job := new(wipe.Job)
+	if err := json.Unmarshal(saved.Body, job); err != nil {
+		return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+	}
+	return job, nil
+}
+
 // carryOut erases by the job, from wherever it stands, and records the outcome.
 func (r *purgeRun) carryOut(ctx context.Context, v *openedVault, target wipe.Target, e erasing) (erased, error) {
 	job := e.job

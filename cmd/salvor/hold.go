@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,7 +10,6 @@ import (
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
-	"salvor/wipe"
 )
 
 func newHold(p *program) *cobra.Command {
@@ -158,9 +155,9 @@ func (s *station) tooLate(ctx context.Context, before custody.Case, published le
 		if err != nil {
 			return nil, err
 		}
-		var job wipe.Job
-		if err := json.Unmarshal(saved.Body, &job); err != nil {
-			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		job, err := eraseJob(saved)
+		if err != nil {
+			return nil, err
 		}
 		if !job.Untouched() {
 			late = append(late, name)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -69,9 +68,9 @@ func (s *station) keyEnd(ctx context.Context, i custody.Image, k custody.KeyCopy
 	if err != nil {
 		return "", nil, err
 	}
-	job := new(wipe.Job)
-	if err := json.Unmarshal(saved.Body, job); err != nil {
-		return "", nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+	job, err := eraseJob(saved)
+	if err != nil {
+		return "", nil, err
 	}
 	own := job.UUID == hex.EncodeToString(i.UUID[:]) && job.KeystoreName == k.Keystore
 	shown := own && slices.ContainsFunc(wipe.ProveKeys(job.Evidence()), func(p wipe.KeyProof) bool {
@@ -201,9 +200,9 @@ func (r *purgeRun) keyJob(ctx context.Context, e erasing, keystore string) (*wip
 		if saved.Case != e.c.No || saved.Image != e.image.Name {
 			continue
 		}
-		job := new(wipe.Job)
-		if err := json.Unmarshal(saved.Body, job); err != nil {
-			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		job, err := eraseJob(saved)
+		if err != nil {
+			return nil, err
 		}
 		switch {
 		case !job.KeysOnly || job.KeystoreName != keystore:
@@ -357,9 +356,8 @@ func (r *purgeRun) completeAttest(ctx context.Context, e erasing, result erased)
 	if err != nil {
 		return result, err
 	}
-	e.job = new(wipe.Job)
-	if err := json.Unmarshal(saved.Body, e.job); err != nil {
-		return result, fmt.Errorf("erase job %s: %w", saved.ID, err)
+	if e.job, err = eraseJob(saved); err != nil {
+		return result, err
 	}
 	var target wipe.Target
 	target.KeystoreName = e.image.Vault

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -197,9 +196,9 @@ func (s *station) dueWork(ctx context.Context, op string, o purgeOptions) ([]era
 		if !ok {
 			return nil, fmt.Errorf("erase job %s: %w", saved.ID, custody.ErrNoImage)
 		}
-		job := new(wipe.Job)
-		if err := json.Unmarshal(saved.Body, job); err != nil {
-			return nil, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		job, err := eraseJob(saved)
+		if err != nil {
+			return nil, err
 		}
 		if job.KeysOnly { // that of another keystore goes on with its image
 			continue

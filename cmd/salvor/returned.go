@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/ledger"
 	"salvor/custody/vault"
-	"salvor/wipe"
 )
 
 // returned looks for images that were erased and lie in their vault again: somebody
@@ -140,9 +137,9 @@ func (s *station) jobOpen(ctx context.Context, no custody.CaseNo, image string) 
 		if saved.Case != no || saved.Image != image {
 			continue
 		}
-		var job wipe.Job
-		if err := json.Unmarshal(saved.Body, &job); err != nil {
-			return false, fmt.Errorf("erase job %s: %w", saved.ID, err)
+		job, err := eraseJob(saved)
+		if err != nil {
+			return false, err
 		}
 		if !job.KeysOnly {
 			return true, nil
