@@ -115,7 +115,11 @@ func (l Label) words(f field) {
 	for _, line := range l.Lines {
 		f.use(sans, 6.5)
 		f.at(left, y, line.Label)
+		room := right - left - f.press.measure(f.press.letters.show(sans, line.Label))/f.scale - 1
 		f.use(bold, 7.5)
+		if wide := f.press.measure(f.press.letters.show(bold, line.Value)) / f.scale; wide > room {
+			f.use(bold, 7.5*room/wide)
+		}
 		f.right(right, y-0.2, line.Value)
 		y += 3.3
 	}
