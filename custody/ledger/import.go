@@ -92,6 +92,10 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 				continue
 			}
 			again = true
+			// Whoever was taken in before may have retired this station.
+			if shop, err = foldShop(ctx, l.db); err != nil {
+				return err
+			}
 			err := l.importStation(ctx, j, p, shop, result)
 			switch {
 			case isAlarm(err):

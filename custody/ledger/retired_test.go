@@ -143,3 +143,35 @@ func TestNewcomerHearsLaterOfARetirement(t *testing.T) {
 		t.Errorf("%d events of the other history are in its log: %v", size, err)
 	}
 }
+
+// Who hears of a retirement, and of what the thief has recorded since, in one exchange
+// believes none of that, where the station that retired it is read first.
+func TestARetirementCountsForWhatIsReadBehindIt(t *testing.T) {
+	a, v := newShopfloor(t), newVault("v1")
+	no := a.openCase(t)
+	first, b, c := a.join(t, "A1", v.Journal), a.join(t, "B2", v.Journal), a.join(t, "C3", v.Journal)
+	for _, s := range []*shopfloor{b, first, c} {
+		s.sync(t, v.Journal)
+	}
+	known, _, err := logEnd(t.Context(), c.db, "B2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Retire(t.Context(), testOp, "B2", custody.EndStolen); err != nil {
+		t.Fatal(err)
+	}
+	first.sync(t, v.Journal)
+	b.append(t, hold(no, "h9"))
+	if _, err := b.Publish(t.Context(), v.Journal); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Sync(t.Context(), v.Journal); !errors.Is(err, ErrRetired) {
+		t.Errorf("it hears of nothing: %v", err)
+	}
+	if size, _, err := logEnd(t.Context(), c.db, "B2"); err != nil || size != known {
+		t.Errorf("%d events of B2, want %d: %v", size, known, err)
+	}
+	if x, err := c.Case(t.Context(), no); err != nil || x.Held() {
+		t.Errorf("what the thief has said counts: %v", err)
+	}
+}
