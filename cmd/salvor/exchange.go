@@ -87,7 +87,7 @@ func (x *exchange) ask(ctx context.Context, vaults []custody.Vault, about func(c
 		case <-timeout:
 			for _, v := range vaults {
 				if _, silent := x.asking[v.Vault]; silent {
-					x.term.Warn("vault %s does not answer: going on without it", v.Name)
+					x.term.Warn("vault %s does not answer yet: it is not waited for", v.Name)
 				}
 			}
 			return
