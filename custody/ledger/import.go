@@ -80,7 +80,7 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 	// asked again.
 	for again := true; again; {
 		again = false
-		known, shop, err := l.peers(ctx, l.db)
+		known, _, err := l.peers(ctx, l.db)
 		if err != nil {
 			return err
 		}
@@ -93,10 +93,11 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 			}
 			again = true
 			// Whoever was taken in before may have retired this station.
-			if shop, err = foldShop(ctx, l.db); err != nil {
+			shop, err := foldShop(ctx, l.db)
+			if err != nil {
 				return err
 			}
-			err := l.importStation(ctx, j, p, shop, result)
+			err = l.importStation(ctx, j, p, shop, result)
 			switch {
 			case isAlarm(err):
 				alarm = errors.Join(alarm, err)
