@@ -354,11 +354,11 @@ func (s *station) fileGone(ctx context.Context, x custody.ExportedCopy) error {
 	if err != nil {
 		return err
 	}
-	info, err := os.Lstat(written[custody.FieldTarget])
-	if err != nil || !info.Mode().IsRegular() || info.Size() != x.Bytes {
-		return nil
+	// Any error means that it cannot be seen here, which is what is to be expected.
+	if info, err := os.Lstat(written[custody.FieldTarget]); err == nil && info.Mode().IsRegular() && info.Size() == x.Bytes {
+		return refuse("erased", "the file of copy "+x.ID+" is still there: that disk was not wiped", "name the attest of the disk on which it lay")
 	}
-	return refuse("erased", "the file of copy "+x.ID+" is still there: that disk was not wiped", "name the attest of the disk on which it lay")
+	return nil
 }
 
 // wiped is the attest of a wiped disk.
