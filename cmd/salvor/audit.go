@@ -43,22 +43,22 @@ anew since.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := 0
-			for _, g := range []bool{o.full, o.bundle != "", o.check != "", o.code != ""} {
-				if g {
+			for _, flag := range []string{"full", "bundle", "check", "code"} {
+				if cmd.Flags().Changed(flag) {
 					given++
 				}
 			}
 			if given > 1 {
 				return usage("audit", "--full, --bundle, --check and --code are four different things", "one of them at a time")
 			}
-			if o.check != "" {
+			if cmd.Flags().Changed("check") {
 				return p.checkBundle(o.check, o.key)
 			}
 			return p.withStationAlone(cmd.Context(), func(s *station) error {
 				switch {
-				case o.bundle != "":
+				case cmd.Flags().Changed("bundle"):
 					return s.bundle(cmd.Context(), o.bundle, o.out)
-				case o.code != "":
+				case cmd.Flags().Changed("code"):
 					return s.checkCode(cmd.Context(), o)
 				}
 				return s.audit(cmd.Context(), o.full)

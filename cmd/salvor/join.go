@@ -134,7 +134,7 @@ func (p *program) askToJoin(dir string, v *openedVault, o initOptions) (err erro
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, joinFile), text, 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(dir, joinFile), text, 0o600, renameio.WithTempDir(dir)); err != nil {
 		return err
 	}
 	if err := syncDir(dir); err != nil {

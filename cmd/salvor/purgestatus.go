@@ -49,7 +49,7 @@ func (s *station) savePurgeStatus(begun time.Time, results []erased, failed erro
 	if err != nil {
 		return fmt.Errorf("status of the purge: %w", err)
 	}
-	if err := renameio.WriteFile(filepath.Join(s.dir, purgeStatusFile), append(text, '\n'), 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(s.dir, purgeStatusFile), append(text, '\n'), 0o600, renameio.WithTempDir(s.dir)); err != nil {
 		return fmt.Errorf("status of the purge: %w", err)
 	}
 	return nil

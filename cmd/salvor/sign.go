@@ -115,7 +115,7 @@ func (s *station) rememberKeyFile(id, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("path of the key: %w", err)
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, id), []byte(path), 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(dir, id), []byte(path), 0o600, renameio.WithTempDir(dir)); err != nil {
 		return fmt.Errorf("path of the key: %w", err)
 	}
 	return nil

@@ -136,7 +136,7 @@ func (s *station) noteDisk(id string, d vaultDisk) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(file, append(text, '\n'), 0o600)
+	return renameio.WriteFile(file, append(text, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(file)))
 }
 
 // diskAt describes the storage under a directory, as far as this host tells.

@@ -52,7 +52,7 @@ func (r record) save(file string) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(file, append(b, '\n'), 0o600)
+	return renameio.WriteFile(file, append(b, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(file)))
 }
 
 // is tells whether a file is the record of this device: the disk may have come back

@@ -110,7 +110,7 @@ func (r recovery) save(file string) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(file, append(b, '\n'), 0o600)
+	return renameio.WriteFile(file, append(b, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(file)))
 }
 
 func loadRecovery(file string) (r recovery, err error) {

@@ -257,7 +257,7 @@ func Write(path string, c Config) error {
 		return ErrExists
 	}
 	// A rename leaves the old blocks behind; there are none, and nothing in here is secret.
-	if err := renameio.WriteFile(path, []byte(text), 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
+	if err := renameio.WriteFile(path, []byte(text), 0o600, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600)); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	// The rename is durable only when the directory is: fsync(2), under "Calling fsync()".
