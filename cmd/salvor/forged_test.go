@@ -48,9 +48,17 @@ func TestRecordedTextForgesNothing(t *testing.T) {
 		}
 	})
 	for _, args := range [][]string{
-		{"show", string(no), "--contact"}, {"show", string(no), "--contact", "--json"}, {"cases"}, {"cases", "--customer", "FORGED"}, {"due"}, {"label", string(no)},
-		{"report", "intake", string(no)}, {"report", "custody", string(no)}, {"report", "custody", string(no), "--format", "json"},
-		{"report", "custody", string(no), "--format", "html"}, {"report", "custody", string(no), "--format", "pdf", "--out", filepath.Join(b.dir, "x.pdf")},
+		{"show", string(no), "--contact"},
+		{"show", string(no), "--contact", "--json"},
+		{"cases"},
+		{"cases", "--customer", "FORGED"},
+		{"due"},
+		{"label", string(no)},
+		{"report", "intake", string(no)},
+		{"report", "custody", string(no)},
+		{"report", "custody", string(no), "--format", "json"},
+		{"report", "custody", string(no), "--format", "html"},
+		{"report", "custody", string(no), "--format", "pdf", "--out", filepath.Join(b.dir, "x.pdf")},
 	} {
 		out := b.must(args...)
 		for line := range strings.Lines(out) {
