@@ -84,7 +84,10 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 		if err != nil {
 			return err
 		}
-		rest := names[:0]
+		if names, err = l.retirersFirst(ctx, j, known, names); err != nil {
+			return err
+		}
+		var rest []string
 		for _, name := range names {
 			p, ok := known[name]
 			if !ok {

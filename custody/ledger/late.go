@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,7 +164,8 @@ func (l *Ledger) misled(ctx context.Context, q queryer, e logEnds) (bool, error)
 	return root != end.root, err
 }
 
-// learnEnds adds the stations of which the ledger holds another log than counts.
+// learnEnds adds the stations of which a ledger that was just made holds another log than
+// counts, or more of it.
 func (l *Ledger) learnEnds(ctx context.Context, ends map[string]logEnds) error {
 	shop, err := foldShop(ctx, l.db)
 	if err != nil {
@@ -178,7 +180,11 @@ func (l *Ledger) learnEnds(ctx context.Context, ends map[string]logEnds) error {
 		if err != nil {
 			return err
 		}
-		if wrong {
+		size, _, err := logEnd(ctx, l.db, s.Station)
+		if err != nil {
+			return err
+		}
+		if wrong || len(e.bounds) > 0 && size > farthest(e.bounds) {
 			ends[s.Station] = e
 		}
 	}
@@ -276,6 +282,114 @@ func (l *Ledger) retiredLast(ctx context.Context, names []string) ([]string, err
 		return 0
 	})
 	return names, nil
+}
+
+// retirersFirst puts a station whose new events retire another before that one: whoever
+// hears of a retirement and of what a thief has recorded since in one exchange takes in
+// nothing of that. Of two that retire each other either may be the first; it is an alarm.
+// The events are not checked yet: they decide of nothing but the order.
+func (l *Ledger) retirersFirst(ctx context.Context, j *journal.Journal, known map[string]peer, names []string) ([]string, error) {
+	fresh := make(map[string][]journal.File)
+	for _, name := range names {
+		p, ok := known[name]
+		if !ok {
+			continue
+		}
+		files, err := l.newFiles(ctx, j, p)
+		if err != nil {
+			return nil, err
+		}
+		if len(files) > 0 {
+			fresh[name] = files
+		}
+	}
+	if len(fresh) < 2 {
+		return names, nil
+	}
+	retirers := make(map[string][]string)
+	for name, files := range fresh {
+		list, err := retiredIn(ctx, j, name, files)
+		if err != nil {
+			return nil, err
+		}
+		for _, retired := range list {
+			retirers[retired] = append(retirers[retired], name)
+		}
+	}
+	var order []string
+	done := make(map[string]bool)
+	var put func(name string)
+	put = func(name string) {
+		if done[name] {
+			return
+		}
+		done[name] = true
+		slices.Sort(retirers[name])
+		for _, by := range retirers[name] {
+			put(by)
+		}
+		order = append(order, name)
+	}
+	// Own events come before what others say of them.
+	if own := l.station.Name(); slices.Contains(names, own) {
+		done[own], order = true, append(order, own)
+	}
+	for _, name := range names {
+		put(name)
+	}
+	return order, nil
+}
+
+// newFiles are the files of a station's published events that the ledger lacks. What is
+// wrong with them is said when they are taken in.
+func (l *Ledger) newFiles(ctx context.Context, j *journal.Journal, p peer) ([]journal.File, error) {
+	have, _, err := logEnd(ctx, l.db, p.name)
+	if err != nil {
+		return nil, err
+	}
+	cp, _, published, err := readPublished(j, p)
+	if errors.As(err, new(journal.Refusal)) || err == nil && (!published || cp.Size <= have) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, _, err := j.Files(p.name)
+	if errors.As(err, new(journal.Refusal)) {
+		return nil, nil
+	}
+	return slices.DeleteFunc(files, func(f journal.File) bool { return f.Seq <= have || f.Seq > cp.Size }), err
+}
+
+// retiredIn lists the stations that events of another one retire.
+func retiredIn(ctx context.Context, j *journal.Journal, name string, files []journal.File) (list []string, err error) {
+	from, err := j.Events(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		msg, err := from.Read(f)
+		if errors.As(err, new(journal.Refusal)) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		text, ok := noteText(msg)
+		if !ok || !bytes.Contains(text, []byte(custody.TypeStationRetired)) {
+			continue
+		}
+		if e, err := custody.DecodeEvent(text); err == nil {
+			if p, ok := e.Pub.(custody.StationRetired); ok {
+				list = append(list, p.Station)
+			}
+		}
+	}
+	return list, nil
 }
 
 // A Settlement is a person's word about the log of a retired station: that its events

@@ -145,33 +145,62 @@ func TestNewcomerHearsLaterOfARetirement(t *testing.T) {
 }
 
 // Who hears of a retirement, and of what the thief has recorded since, in one exchange
-// believes none of that, where the station that retired it is read first.
-func TestARetirementCountsForWhatIsReadBehindIt(t *testing.T) {
-	a, v := newShopfloor(t), newVault("v1")
-	no := a.openCase(t)
-	first, b, c := a.join(t, "A1", v.Journal), a.join(t, "B2", v.Journal), a.join(t, "C3", v.Journal)
-	for _, s := range []*shopfloor{b, first, c} {
-		s.sync(t, v.Journal)
-	}
-	known, _, err := logEnd(t.Context(), c.db, "B2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Retire(t.Context(), testOp, "B2", custody.EndStolen); err != nil {
-		t.Fatal(err)
-	}
-	first.sync(t, v.Journal)
-	b.append(t, hold(no, "h9"))
-	if _, err := b.Publish(t.Context(), v.Journal); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Sync(t.Context(), v.Journal); !errors.Is(err, ErrRetired) {
-		t.Errorf("it hears of nothing: %v", err)
-	}
-	if size, _, err := logEnd(t.Context(), c.db, "B2"); err != nil || size != known {
-		t.Errorf("%d events of B2, want %d: %v", size, known, err)
-	}
-	if x, err := c.Case(t.Context(), no); err != nil || x.Held() {
-		t.Errorf("what the thief has said counts: %v", err)
+// believes none of that, in whatever order the stations are read.
+func TestARetirementCountsForWhatIsReadWithIt(t *testing.T) {
+	for _, retirer := range []string{"A1", "D4"} {
+		for _, who := range []string{"a station of the shop", "a newcomer", "the station that created the shop, rebuilt"} {
+			t.Run(retirer+" retires, heard by "+who, func(t *testing.T) {
+				t.Parallel()
+				a, v := newShopfloor(t), newVault("v1")
+				no := a.openCase(t)
+				by, b, c := a.join(t, retirer, v.Journal), a.join(t, "B2", v.Journal), a.join(t, "C3", v.Journal)
+				newcomer := a.approved(t, "E5", v.Journal)
+				for _, s := range []*shopfloor{a, b, by, c} {
+					s.sync(t, v.Journal)
+				}
+				known, _, err := logEnd(t.Context(), c.db, "B2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := by.Retire(t.Context(), testOp, "B2", custody.EndStolen); err != nil {
+					t.Fatal(err)
+				}
+				by.sync(t, v.Journal)
+				b.append(t, hold(no, "h9"))
+				if _, err := b.Publish(t.Context(), v.Journal); err != nil {
+					t.Fatal(err)
+				}
+				root, _, err := v.Shop()
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch who {
+				case "a newcomer":
+					var result SyncResult
+					c = newcomer
+					if c.Ledger, result, err = Join(t.Context(), c.path, c.st, root, a.clock.now, v.Journal); err == nil {
+						err = refused(result.Refusals)
+					}
+				case "the station that created the shop, rebuilt":
+					c = &shopfloor{st: a.st, clock: a.clock}
+					c.Ledger, _, err = Rebuild(t.Context(), filepath.Join(privateDir(t), "ledger.db"), a.st, a.clock.now, RebuildOptions{Shop: &root}, v.Journal)
+				default:
+					_, err = c.Sync(t.Context(), v.Journal)
+				}
+				if !errors.Is(err, ErrRetired) {
+					t.Errorf("it hears of nothing: %v", err)
+				}
+				if c.Ledger == nil {
+					t.Fatal("no ledger")
+				}
+				defer c.Close()
+				if size, _, err := logEnd(t.Context(), c.db, "B2"); err != nil || size != known {
+					t.Errorf("%d events of B2, want %d: %v", size, known, err)
+				}
+				if x, err := c.Case(t.Context(), no); err != nil || x.Held() {
+					t.Errorf("what the thief has said counts: %v", err)
+				}
+			})
+		}
 	}
 }
