@@ -185,8 +185,8 @@ func TestACopyThatStaysInsideIsWipedAndTheCaseClosed(t *testing.T) {
 	b.must("return", caseNo(1), "--to", "owner", "--identity-shown")
 	b.must("deadline", caseNo(1), "--keep", "0d")
 	b.must("purge")
-	if code, out := b.run("close", caseNo(1)); code != ui.Refused || !strings.Contains(out, "still open: copy "+id) {
-		t.Fatalf("a copy is left: exit status %d\n%s", code, out)
+	if code, out := b.run("close", caseNo(1)); code != ui.Refused || !strings.Contains(out, "still open: ") || !strings.Contains(out, "copy "+id) || !strings.Contains(out, "copy "+other) {
+		t.Fatalf("two copies are left: exit status %d\n%s", code, out)
 	}
 	b.must("erased", caseNo(1), "--copy", id, "--attest", wiped(disk, confirm))
 	if content, err := os.ReadFile(backing); err != nil || strings.Contains(string(content), marker) {
