@@ -596,7 +596,9 @@ func (a *auditing) checkFiles(ctx context.Context, j *journal.Journal, log *audi
 		ref := custody.Ref{Station: log.name, Seq: f.Seq}
 		e := a.at(ref)
 		if e.kind == "" {
-			continue // newer than what was taken in
+			// Newer than what was taken in, or what the ledger lacks: that was said of the ledger.
+			there[f.Seq] = true
+			continue
 		}
 		if journal.FileOf(ref, e.leaf) != f {
 			a.fault(ref, e.kind, "another event claims its place in the journal of vault %s", j.Vault())

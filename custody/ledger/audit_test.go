@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"salvor/custody"
+	"salvor/custody/journal"
 )
 
 // TestAuditNamesTheEventThatWasTamperedWith attacks the file with plain SQL,
@@ -292,6 +293,29 @@ func TestAuditFindsTheSameOnOneConnection(t *testing.T) {
 	one, err := alone.Audit(t.Context())
 	if diff := cmp.Diff(two.Faults, one.Faults); diff != "" || !errors.Is(err, ErrAudit) {
 		t.Errorf("%v %s", err, diff)
+	}
+}
+
+// What is gone from the ledger alone is not said to be gone from the journal as well.
+func TestAuditSaysWhereAnEventIsMissing(t *testing.T) {
+	s, v := busyShopfloor(t), newVault("v1")
+	s.sync(t, v.Journal)
+	withoutRails(t, s.raw(t), `DELETE FROM private WHERE event = 11`, `DELETE FROM events WHERE seq = 11`)
+	r, err := s.AuditWith(t.Context(), AuditOptions{Full: true, Journals: []*journal.Journal{v.Journal}})
+	if !errors.Is(err, ErrAudit) {
+		t.Fatal(err)
+	}
+	about := 0
+	for _, f := range r.Faults {
+		if strings.Contains(f.What, "in the journal") {
+			t.Errorf("%v", f)
+		}
+		if f.Ref.Seq == 11 {
+			about++
+		}
+	}
+	if about == 0 {
+		t.Errorf("nothing of event 11: %v", r.Faults)
 	}
 }
 
