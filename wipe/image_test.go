@@ -261,7 +261,7 @@ func newDisk(t testing.TB, mib int, options string, mkfs ...string) *disk {
 	if err := os.Mkdir(d.mnt, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	d.dev = shell(t, "losetup", "-f", "--show", d.file)
+	d.dev = shell(t, "flock", "/dev/loop-control", "losetup", "-f", "--show", d.file)
 	t.Cleanup(func() { shell(t, "losetup", "-d", d.dev) })
 	shell(t, mkfs[0], append(mkfs[1:], d.dev)...)
 	d.mount(t, options)

@@ -247,7 +247,7 @@ func TestClassOnAPartition(t *testing.T) {
 	binary.LittleEndian.PutUint32(entry[12:], 64<<20/512-2048)
 	table[510], table[511] = 0x55, 0xAA
 	check(t, os.WriteFile(d.file, table, 0o600))
-	whole := shell(t, "losetup", "-P", "-f", "--show", d.file)
+	whole := shell(t, "flock", "/dev/loop-control", "losetup", "-P", "-f", "--show", d.file)
 	t.Cleanup(func() { shell(t, "losetup", "-d", whole) })
 	d.dev = whole + "p1"
 	if _, err := os.Stat(d.dev); err != nil {

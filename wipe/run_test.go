@@ -194,7 +194,7 @@ func TestRefusalsLeaveEverythingAsItWas(t *testing.T) {
 		}, ErrInUse, ErrInUse, nil},
 		{"a loop device stands on a segment", func(t *testing.T, im *image) {
 			asRoot(t)
-			dev := shell(t, "losetup", "-f", "--show", im.path(seg))
+			dev := shell(t, "flock", "/dev/loop-control", "losetup", "-f", "--show", im.path(seg))
 			t.Cleanup(func() { shell(t, "losetup", "-d", dev) })
 		}, ErrInUse, ErrInUse, nil},
 		{"something is mounted over a segment", func(t *testing.T, im *image) {

@@ -15,7 +15,7 @@ func TestADiskWithoutASerialNumberUnderAnotherName(t *testing.T) {
 	needRoot(t)
 	b := newBench(t, 4<<20)
 	attach := func(path string) (device string, detach func()) {
-		device = tool(t, "losetup", "--find", "--show", path)
+		device = tool(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", path)
 		detached := false
 		detach = func() {
 			if !detached {

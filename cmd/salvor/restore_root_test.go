@@ -38,7 +38,7 @@ func TestRestoreTellsWhatItLeavesOnAUsedDisk(t *testing.T) {
 			if err := os.WriteFile(backing, append(make([]byte, size+end-len(tt.behind)), tt.behind...), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			disk := tool(t, "losetup", "--find", "--show", "--sector-size", tt.sector, backing)
+			disk := tool(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", "--sector-size", tt.sector, backing)
 			defer tool(t, "losetup", "--detach", disk)
 			out := b.must("restore", caseNo(1), disk, "--identity", b.identity, "--reason", "test", "--confirm-serial", filepath.Base(disk))
 			if !strings.Contains(out, tt.says) || strings.Contains(out, tt.never) {

@@ -50,7 +50,7 @@ func mountLoop(t *testing.T, bytes int64, mkfs ...string) (device, mnt string, u
 		t.Fatal(err)
 	}
 	tool(t, mkfs[0], append(mkfs[1:], device)...)
-	loop := tool(t, "losetup", "--find", "--show", device)
+	loop := tool(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", device)
 	mounted := true
 	unmount = func() {
 		if mounted {
@@ -303,7 +303,7 @@ func (b *bench) acknowledgedIsThereIn(dir string) {
 func loopDevice(t *testing.T, path string) string {
 	t.Helper()
 	needRoot(t)
-	dev := tool(t, "losetup", "--find", "--show", path)
+	dev := tool(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", path)
 	t.Cleanup(func() { tool(t, "losetup", "--detach", dev) })
 	tool(t, "blockdev", "--setrw", dev) // the flag outlives the file of a loop device
 	return dev

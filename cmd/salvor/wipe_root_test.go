@@ -34,7 +34,8 @@ func (b *bench) oldDisk(size int) (dev, file, confirm string) {
 	if err := os.WriteFile(file, diskContent(size, "an old disk"), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	out, err := exec.Command("losetup", "-f", "--show", file).CombinedOutput()
+	// One losetup at a time: another, told of the same device, would be a writer for a moment.
+	out, err := exec.Command("flock", "/dev/loop-control", "losetup", "-f", "--show", file).CombinedOutput()
 	if err != nil {
 		b.t.Skipf("needs losetup: %v: %s", err, out)
 	}

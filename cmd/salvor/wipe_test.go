@@ -13,7 +13,7 @@ func scriptLoop(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: loop FILE")
 	}
-	out, err := exec.Command("losetup", "-f", "--show", ts.MkAbs(args[0])).CombinedOutput()
+	out, err := exec.Command("flock", "/dev/loop-control", "losetup", "-f", "--show", ts.MkAbs(args[0])).CombinedOutput()
 	if err != nil {
 		ts.Fatalf("losetup: %v: %s", err, out)
 	}

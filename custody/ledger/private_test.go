@@ -193,7 +193,7 @@ func TestErasedPrivatePartsAreGoneFromTheDisk(t *testing.T) {
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", image).CombinedOutput(); err != nil {
 		t.Skipf("no ext4 here: %v %s", err, out)
 	}
-	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("flock", "/dev/loop-control", "mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
 		t.Skipf("no loop mount here: %v %s", err, out)
 	}
 	mounted := true

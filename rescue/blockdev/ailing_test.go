@@ -121,7 +121,7 @@ func (a *ailing) in() string {
 	name := fmt.Sprintf("disk%d", a.plugs)
 	a.mu.Unlock()
 	p.path = a.folder.Add(name, p)
-	dev := run(a.t, "losetup", "--find", "--show", "--direct-io=on", "--read-only", "--sector-size", fmt.Sprint(page), p.path)
+	dev := run(a.t, "flock", "/dev/loop-control", "losetup", "--find", "--show", "--direct-io=on", "--read-only", "--sector-size", fmt.Sprint(page), p.path)
 	a.t.Cleanup(func() {
 		p.out()
 		_ = exec.Command("losetup", "-d", dev).Run()

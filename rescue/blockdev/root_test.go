@@ -51,7 +51,7 @@ func needRoot(t testing.TB) {
 func loop(t testing.TB, file string, args ...string) string {
 	t.Helper()
 	needRoot(t)
-	dev := run(t, "losetup", append(append([]string{"--find", "--show"}, args...), file)...)
+	dev := run(t, "flock", append(append([]string{"/dev/loop-control", "losetup", "--find", "--show"}, args...), file)...)
 	t.Cleanup(func() { _ = exec.Command("losetup", "-d", dev).Run() })
 	return dev
 }

@@ -20,7 +20,7 @@ func makeExt(t *testing.T, mib int64, kind string, args ...string) (string, tree
 	path := testvolume.Blank(t, mib)
 	testvolume.Run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", kind}, args...), path)...)
 	var want tree
-	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop", path, dir) }, func(dir string) {
+	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-o", "loop", path, dir) }, func(dir string) {
 		fillMounted(t, dir, 5, 8)
 		want = collect(t, dir)
 	})
@@ -98,7 +98,7 @@ func TestExtAgreesWithItsOwnTools(t *testing.T) {
 			sameFiles(t, got, want)
 			damageIsExact(t, path, data, 0, want, func(path string) (files tree) {
 				if strings.Contains(c.name, "inline") { // debugfs writes such files too long
-					testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop,ro", path, dir) }, func(dir string) { files = collect(t, dir) })
+					testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-o", "loop,ro", path, dir) }, func(dir string) { files = collect(t, dir) })
 					return files
 				}
 				dir := t.TempDir()
@@ -123,7 +123,9 @@ func TestExtThatWasNotUnmounted(t *testing.T) {
 			testvolume.Run(t, "mke2fs", append(append([]string{"-q", "-F", "-t", "ext4"}, args...), path)...)
 			taken := testvolume.Blank(t, 96)
 			var want tree
-			testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
+			testvolume.Mounted(t, func(dir string) {
+				testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-o", "loop,commit=300,nodelalloc", path, dir)
+			}, func(dir string) {
 				fillMounted(t, dir, 8, 4)
 				want = collect(t, dir)
 				f, err := os.Open(filepath.Join(dir, "pagefile.sys"))

@@ -148,12 +148,14 @@ func TestRemakeSeeds(t *testing.T) {
 	for _, kind := range []string{"ext2", "ext4"} {
 		path = testvolume.Blank(t, 8)
 		testvolume.Run(t, "mke2fs", "-q", "-F", "-t", kind, "-b", "1024", "-N", "256", path)
-		testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop", path, dir) }, fill)
+		testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-o", "loop", path, dir) }, fill)
 		testvolume.Pack(t, seedFile(kind), load(t, path))
 	}
 	path = testvolume.Blank(t, 8)
 	testvolume.Run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-N", "256", path)
-	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-o", "loop,commit=300,nodelalloc", path, dir) }, func(dir string) {
+	testvolume.Mounted(t, func(dir string) {
+		testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-o", "loop,commit=300,nodelalloc", path, dir)
+	}, func(dir string) {
 		fill(dir)
 		p = load(t, path) // with the journal full
 	})
@@ -177,7 +179,9 @@ func TestRemakeSeeds(t *testing.T) {
 
 	path = testvolume.Blank(t, 320)
 	testvolume.Run(t, "mkfs.xfs", "-q", path)
-	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) { bare(t, dir) })
+	testvolume.Mounted(t, func(dir string) {
+		testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-t", "xfs", "-o", "loop", path, dir)
+	}, func(dir string) { bare(t, dir) })
 	testvolume.Pack(t, seedFile("xfs"), load(t, path))
 	path = testvolume.Blank(t, 320)
 	testvolume.Run(t, "mkfs.xfs", "-q", "-m", "crc=0", path) // no checksum keeps the fuzzer out

@@ -18,7 +18,9 @@ func makeXFS(t *testing.T, args ...string) (path, torn string, want tree) {
 	testvolume.NeedRoot(t)
 	path, torn = testvolume.Blank(t, 320), testvolume.Blank(t, 320)
 	testvolume.Run(t, "mkfs.xfs", append(append([]string{"-q"}, args...), path)...)
-	testvolume.Mounted(t, func(dir string) { testvolume.Run(t, "mount", "-t", "xfs", "-o", "loop", path, dir) }, func(dir string) {
+	testvolume.Mounted(t, func(dir string) {
+		testvolume.Run(t, "flock", "/dev/loop-control", "mount", "-t", "xfs", "-o", "loop", path, dir)
+	}, func(dir string) {
 		fillMounted(t, dir, 11, 24)
 		want = collect(t, dir)
 		testvolume.Run(t, "sync", "-f", dir)

@@ -43,11 +43,12 @@ func shell(t testing.TB, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// loop puts a loop device on a file.
+// loop puts a loop device on a file. One losetup at a time, in all tests: another, which
+// was told of the same free device, would have it open for writing for a moment.
 func loop(t testing.TB, file string, options ...string) string {
 	t.Helper()
 	asRoot(t)
-	dev := shell(t, "losetup", append(append([]string{}, options...), "-f", "--show", file)...)
+	dev := shell(t, "flock", append(append([]string{"/dev/loop-control", "losetup"}, options...), "-f", "--show", file)...)
 	t.Cleanup(func() { _ = exec.Command("losetup", "-d", dev).Run() })
 	return dev
 }

@@ -22,7 +22,7 @@ func loops(t *testing.T) Node {
 	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("losetup", "-f", "--show", file).Output()
+	out, err := exec.Command("flock", "/dev/loop-control", "losetup", "-f", "--show", file).Output()
 	if err != nil {
 		t.Skip("no loop devices here:", err)
 	}

@@ -61,10 +61,11 @@ func Blank(t testing.TB, mib int64) string {
 }
 
 // Loop attaches a file as a block device for as long as do runs, or for as long as what do
-// mounts stays mounted.
+// mounts stays mounted. One losetup at a time, in all tests: another, which was told of the
+// same free device, would have it open for writing for a moment.
 func Loop(t testing.TB, path string, do func(device string), options ...string) {
 	t.Helper()
-	device := strings.TrimSpace(Run(t, "losetup", append(options, "--find", "--show", path)...))
+	device := strings.TrimSpace(Run(t, "flock", append(append([]string{"/dev/loop-control", "losetup"}, options...), "--find", "--show", path)...))
 	defer Run(t, "losetup", "--detach", device)
 	do(device)
 }
