@@ -279,14 +279,11 @@ func (l *Ledger) takeAll(ctx context.Context, journals []*journal.Journal, resul
 // signed two histories.
 func (l *Ledger) takeOwnTail(ctx context.Context, j *journal.Journal, result *SyncResult) error {
 	p := l.self()
-	have, leaf, err := logEnd(ctx, l.db, p.name)
-	if err != nil {
-		return err
-	}
-	cp, _, _, err := readPublished(j, p)
+	x, err := l.look(ctx, j, p, result)
 	if err != nil {
 		return told(err, result)
 	}
+	have, leaf := x.have, x.leaf
 	files, _, err := j.Files(p.name)
 	if err != nil {
 		return told(err, result)
@@ -305,7 +302,6 @@ func (l *Ledger) takeOwnTail(ctx context.Context, j *journal.Journal, result *Sy
 	if err != nil {
 		return err
 	}
-	x := importing{ledger: l, j: j, p: p, result: result}
 	believed, _, err := x.believe(ctx, shop, tail)
 	if err != nil || len(believed) == 0 {
 		return err
@@ -314,7 +310,7 @@ func (l *Ledger) takeOwnTail(ctx context.Context, j *journal.Journal, result *Sy
 	if err != nil {
 		return err
 	}
-	t := taking{l: l, p: p, vault: j.Vault(), batch: believed, grown: grown, have: have, size: cp.Size, result: result}
+	t := taking{l: l, p: p, vault: j.Vault(), batch: believed, grown: grown, have: have, size: x.cp.Size, result: result}
 	if err := l.write(ctx, func(tx queryer) error { return t.take(ctx, tx) }); err != nil {
 		return err
 	}

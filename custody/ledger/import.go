@@ -73,20 +73,15 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 		return err
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == l.station.Name() && !own })
-	if names, err = l.retiredLast(ctx, names); err != nil {
-		return err
-	}
 	// One station's events may enrol the next, so whoever is not known yet is
 	// asked again.
 	for again := true; again; {
 		again = false
-		known, _, err := l.peers(ctx, l.db)
+		known, shop, err := l.peers(ctx, l.db)
 		if err != nil {
 			return err
 		}
-		if names, err = l.retirersFirst(ctx, j, known, names); err != nil {
-			return err
-		}
+		var logs []*importing
 		var rest []string
 		for _, name := range names {
 			p, ok := known[name]
@@ -95,12 +90,26 @@ func (l *Ledger) importFrom(ctx context.Context, j *journal.Journal, own bool, r
 				continue
 			}
 			again = true
-			// Whoever was taken in before may have retired this station.
-			shop, err := foldShop(ctx, l.db)
-			if err != nil {
+			x, err := l.look(ctx, j, p, result)
+			switch {
+			case err == nil:
+				logs = append(logs, x)
+			case !refuse(err, result):
 				return err
 			}
-			err = l.importStation(ctx, j, p, shop, result)
+		}
+		if logs, err = l.inOrder(ctx, shop, logs); err != nil {
+			return err
+		}
+		imported := result.Imported
+		for _, x := range logs {
+			if result.Imported != imported { // what was taken in may retire this station
+				if shop, err = foldShop(ctx, l.db); err != nil {
+					return err
+				}
+				imported = result.Imported
+			}
+			err := x.all(ctx, shop)
 			switch {
 			case isAlarm(err):
 				alarm = errors.Join(alarm, err)
@@ -235,25 +244,27 @@ func readPublished(j *journal.Journal, p peer) (custody.Checkpoint, []byte, bool
 	return cp, msg, true, nil
 }
 
-// importStation takes in all new events of one station or none: those up to its
-// published checkpoint, which must be exactly the log that the checkpoint
-// describes. Events behind the checkpoint are still being published.
-func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, shop custody.Shop, result *SyncResult) error {
-	file := journal.CheckpointName(p.name)
+// look reads what a journal shows of the log of one station, before anything is taken in.
+func (l *Ledger) look(ctx context.Context, j *journal.Journal, p peer, result *SyncResult) (x *importing, err error) {
+	x = &importing{ledger: l, j: j, p: p, result: result}
 	// First what was seen and then what is there: another process of this station
 	// may read a newer checkpoint in between.
-	last, err := seen(ctx, l.db, j.Vault(), p.name)
-	if err != nil {
-		return err
+	if x.seen, err = seen(ctx, l.db, j.Vault(), p.name); err != nil {
+		return nil, err
 	}
-	x := importing{ledger: l, j: j, p: p, result: result}
-	var published bool
-	if x.cp, x.note, published, err = readPublished(j, p); err != nil {
-		return err
+	if x.cp, x.note, x.published, err = readPublished(j, p); err != nil {
+		return nil, err
 	}
-	if x.have, x.leaf, err = logEnd(ctx, l.db, p.name); err != nil {
-		return err
-	}
+	x.have, x.leaf, err = logEnd(ctx, l.db, p.name)
+	return x, err
+}
+
+// all takes in all new events of the station or none: those up to its published
+// checkpoint, which must be exactly the log that the checkpoint describes. Events behind
+// the checkpoint are still being published.
+func (x *importing) all(ctx context.Context, shop custody.Shop) error {
+	l, j, p := x.ledger, x.j, x.p
+	file := journal.CheckpointName(p.name)
 	ends, err := l.endsOf(ctx, l.db, shop, p.name)
 	if err != nil {
 		return err
@@ -273,9 +284,9 @@ func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, 
 		return nil
 	}
 	switch {
-	case x.cp.Size < last:
-		err = j.Refuse(p.name, file, fmt.Errorf("%w: it counted %s, now %d", ErrRollback, count(last, "event"), x.cp.Size))
-	case !published:
+	case x.cp.Size < x.seen:
+		err = j.Refuse(p.name, file, fmt.Errorf("%w: it counted %s, now %d", ErrRollback, count(x.seen, "event"), x.cp.Size))
+	case !x.published:
 		return nil
 	default:
 		err = x.take(ctx, shop)
@@ -285,16 +296,18 @@ func (l *Ledger) importStation(ctx context.Context, j *journal.Journal, p peer, 
 
 // importing takes in the log of one station from one journal.
 type importing struct {
-	ledger  *Ledger
-	j       *journal.Journal
-	p       peer
-	station custody.Station // as the shop's events show it
-	bounds  []bound         // how far the log counts; nil: as far as it goes
-	cp      custody.Checkpoint
-	note    []byte // of the checkpoint
-	have    int64  // events that the ledger holds
-	leaf    custody.Hash
-	result  *SyncResult
+	ledger    *Ledger
+	j         *journal.Journal
+	p         peer
+	station   custody.Station // as the shop's events show it
+	bounds    []bound         // how far the log counts; nil: as far as it goes
+	seen      int64           // events that the journal counted when it was last read
+	published bool            // it has a checkpoint, which is cp
+	cp        custody.Checkpoint
+	note      []byte // of the checkpoint
+	have      int64  // events that the ledger holds
+	leaf      custody.Hash
+	result    *SyncResult
 }
 
 // take takes in the events of the log that the ledger lacks.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -263,107 +264,77 @@ func (x *importing) late(err error) error {
 	return r
 }
 
-// retiredLast puts retired stations behind the others, who may have seen what of theirs
-// counts.
-func (l *Ledger) retiredLast(ctx context.Context, names []string) ([]string, error) {
-	shop, err := foldShop(ctx, l.db)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(names, func(a, b string) int {
-		x, _ := shop.Station(a)
-		y, _ := shop.Station(b)
-		switch {
-		case x.Retired == nil && y.Retired != nil:
-			return -1
-		case x.Retired != nil && y.Retired == nil:
-			return 1
-		}
-		return 0
+// inOrder puts logs in the order in which they are taken in: own events before what others
+// say of them; retired stations behind the others, who may have seen what of theirs counts;
+// and a station whose new events retire another before that one: whoever hears of a
+// retirement and of what a thief has recorded since in one exchange takes in nothing of
+// that. Of two that retire each other either may be the first; it is an alarm.
+func (l *Ledger) inOrder(ctx context.Context, shop custody.Shop, logs []*importing) ([]*importing, error) {
+	slices.SortStableFunc(logs, func(a, b *importing) int {
+		return cmp.Compare(l.turn(shop, a.p.name), l.turn(shop, b.p.name))
 	})
-	return names, nil
-}
-
-// retirersFirst puts a station whose new events retire another before that one: whoever
-// hears of a retirement and of what a thief has recorded since in one exchange takes in
-// nothing of that. Of two that retire each other either may be the first; it is an alarm.
-// The events are not checked yet: they decide of nothing but the order.
-func (l *Ledger) retirersFirst(ctx context.Context, j *journal.Journal, known map[string]peer, names []string) ([]string, error) {
-	fresh := make(map[string][]journal.File)
-	for _, name := range names {
-		p, ok := known[name]
-		if !ok {
-			continue
-		}
-		files, err := l.newFiles(ctx, j, p)
-		if err != nil {
-			return nil, err
-		}
-		if len(files) > 0 {
-			fresh[name] = files
+	fresh := 0
+	for _, x := range logs {
+		if x.published && x.cp.Size > x.have {
+			fresh++
 		}
 	}
-	if len(fresh) < 2 {
-		return names, nil
+	if fresh < 2 {
+		return logs, nil
 	}
-	retirers := make(map[string][]string)
-	for name, files := range fresh {
-		list, err := retiredIn(ctx, j, name, files)
+	retirers := make(map[string][]*importing)
+	for _, x := range logs {
+		list, err := x.retires(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, retired := range list {
-			retirers[retired] = append(retirers[retired], name)
+			retirers[retired] = append(retirers[retired], x)
 		}
 	}
-	var order []string
-	done := make(map[string]bool)
-	var put func(name string)
-	put = func(name string) {
-		if done[name] {
+	var order []*importing
+	done := make(map[*importing]bool)
+	var put func(x *importing)
+	put = func(x *importing) {
+		if done[x] {
 			return
 		}
-		done[name] = true
-		slices.Sort(retirers[name])
-		for _, by := range retirers[name] {
+		done[x] = true
+		for _, by := range retirers[x.p.name] {
 			put(by)
 		}
-		order = append(order, name)
+		order = append(order, x)
 	}
-	// Own events come before what others say of them.
-	if own := l.station.Name(); slices.Contains(names, own) {
-		done[own], order = true, append(order, own)
-	}
-	for _, name := range names {
-		put(name)
+	for _, x := range logs {
+		put(x)
 	}
 	return order, nil
 }
 
-// newFiles are the files of a station's published events that the ledger lacks. What is
-// wrong with them is said when they are taken in.
-func (l *Ledger) newFiles(ctx context.Context, j *journal.Journal, p peer) ([]journal.File, error) {
-	have, _, err := logEnd(ctx, l.db, p.name)
-	if err != nil {
-		return nil, err
+// turn is when the log of a station is taken in, where no new event says otherwise.
+func (l *Ledger) turn(shop custody.Shop, name string) int {
+	switch s, _ := shop.Station(name); {
+	case name == l.station.Name():
+		return 0
+	case s.Retired == nil:
+		return 1
 	}
-	cp, _, published, err := readPublished(j, p)
-	if errors.As(err, new(journal.Refusal)) || err == nil && (!published || cp.Size <= have) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	files, _, err := j.Files(p.name)
+	return 2
+}
+
+// retires lists the stations that new events of this one retire. They are not checked yet:
+// they decide of nothing but the order, and what is wrong with them is said when they are
+// taken in.
+func (x *importing) retires(ctx context.Context) (list []string, err error) {
+	files, _, err := x.j.Files(x.p.name)
 	if errors.As(err, new(journal.Refusal)) {
 		return nil, nil
 	}
-	return slices.DeleteFunc(files, func(f journal.File) bool { return f.Seq <= have || f.Seq > cp.Size }), err
-}
-
-// retiredIn lists the stations that events of another one retire.
-func retiredIn(ctx context.Context, j *journal.Journal, name string, files []journal.File) (list []string, err error) {
-	from, err := j.Events(name)
+	files = slices.DeleteFunc(files, func(f journal.File) bool { return f.Seq <= x.have || f.Seq > x.cp.Size })
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	from, err := x.j.Events(x.p.name)
 	if err != nil {
 		return nil, err
 	}
@@ -447,23 +418,19 @@ func (l *Ledger) settlement(ctx context.Context, s Settlement, j *journal.Journa
 }
 
 // lateLog is what a journal shows of a station, and what the ledger holds of it.
-func (l *Ledger) lateLog(ctx context.Context, station string, j *journal.Journal) (x importing, shop custody.Shop, err error) {
+func (l *Ledger) lateLog(ctx context.Context, station string, j *journal.Journal) (*importing, custody.Shop, error) {
 	if err := l.checkShop(ctx, j); err != nil {
-		return x, shop, err
+		return nil, custody.Shop{}, err
 	}
 	known, shop, err := l.peers(ctx, l.db)
 	if err != nil {
-		return x, shop, err
+		return nil, shop, err
 	}
 	p, ok := known[station]
 	if !ok {
-		return x, shop, custody.ErrNoStation
+		return nil, shop, custody.ErrNoStation
 	}
-	x = importing{ledger: l, j: j, p: p}
-	if x.cp, _, _, err = readPublished(j, p); err != nil {
-		return x, shop, err
-	}
-	x.have, x.leaf, err = logEnd(ctx, l.db, station)
+	x, err := l.look(ctx, j, p, nil)
 	return x, shop, err
 }
 
