@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody"
 	"salvor/custody/journal"
@@ -434,7 +432,7 @@ func (r *purgeRun) unseen(ctx context.Context, err error) error {
 		return nerr
 	}
 	for _, m := range missing.Vaults {
-		if errors.Is(m.Err, unix.ENOSPC) {
+		if full(m.Err) {
 			return &ui.Error{
 				Code: ui.Absent, What: "case " + string(missing.Case), Why: "vault " + names[m.Vault] + " is full: it cannot even be written there that the erasing begins", Err: err,
 				Hint: "make a little room for that on the vault, from what is not salvor's; then salvor purge",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/cmd/salvor/internal/ui"
 	"salvor/custody/ledger"
 )
 
@@ -21,22 +22,7 @@ func reflow(text string) string {
 		if strings.HasPrefix(p, " ") {
 			continue
 		}
-		var b strings.Builder
-		at := 0
-		for _, word := range strings.Fields(p) {
-			switch {
-			case at == 0:
-			case at+1+len(word) > helpWidth:
-				b.WriteByte('\n')
-				at = 0
-			default:
-				b.WriteByte(' ')
-				at++
-			}
-			b.WriteString(word)
-			at += len(word)
-		}
-		paragraphs[i] = b.String()
+		paragraphs[i] = ui.Wrap(strings.Join(strings.Fields(p), " "), helpWidth)
 	}
 	return strings.Join(paragraphs, "\n\n")
 }

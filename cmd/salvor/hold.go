@@ -41,7 +41,7 @@ again within a year, and then ends it, or holds the case anew.`,
 	holdWords.add(cmd, &kind, "why it is held")
 	f.StringVar(&reason, "reason", "", "why; recorded")
 	f.StringVar(&review, "review", "", "day on which somebody looks at it again, or 3m, 6w, 30d from now; within a year")
-	f.BoolVar(&clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
+	clockFlag(cmd, &clockChecked)
 	return cmd
 }
 

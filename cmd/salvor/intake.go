@@ -39,7 +39,7 @@ func (o *customerFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&o.agreed, "agreed", false, "the customer has read the notice and signed the intake")
 	f.BoolVar(&o.business, "business", false, "the customer is a business")
 	f.StringVar(&o.language, "language", "", "language of the customer's papers: nl, fr, de or en (default: the shop's)")
-	f.BoolVar(&o.clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
+	clockFlag(cmd, &o.clockChecked)
 	f.StringVar(&o.keep, "keep", "", "how long to keep the images: 90d, 6w, 3m, 36h or a date; one year at most (default: the shop's)")
 	f.StringVar(&o.reason, "reason", "", "why they are kept longer than the shop keeps them usually; recorded")
 }

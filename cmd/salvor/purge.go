@@ -55,7 +55,7 @@ never "nothing due".`,
 	f.StringVar(&o.caseNo, "case", "", "only this case")
 	f.BoolVar(&o.now, "now", false, "before the deadline; needs --case and --reason")
 	f.StringVar(&o.reason, "reason", "", "why it is erased before the deadline; recorded")
-	f.BoolVar(&o.clockChecked, "clock-checked", false, "somebody has looked at this machine's clock and it is right")
+	clockFlag(cmd, &o.clockChecked)
 	f.IntVar(&o.maxCases, "max", 0, fmt.Sprintf("erase up to so many cases in one run (default %d, and half of a vault)", maxCases))
 	f.BoolVar(&o.takeOver, "take-over", false, "also what another station has begun and cannot go on with: it is gone, or has lost its ledger")
 	f.BoolVar(&o.acceptMissing, "accept-missing", false, "key files or parts of an image are missing and somebody has looked: erase the rest; needs --case and --reason")

@@ -168,15 +168,11 @@ func plugged(dev uint64) string {
 	if err != nil {
 		return ""
 	}
-	dir := "/sys/dev/block/" + sysblock.Dev(dev)
-	seq, err := os.ReadFile(dir + "/diskseq")
-	if err != nil { // a partition
-		seq, err = os.ReadFile(dir + "/../diskseq")
-	}
-	if err != nil {
+	n, err := sysblock.This().Node(sysblock.Dev(dev))
+	if err != nil || n.Seq() == 0 {
 		return ""
 	}
-	return strings.TrimSpace(string(boot)) + " " + strings.TrimSpace(string(seq))
+	return fmt.Sprintf("%s %d", strings.TrimSpace(string(boot)), n.Seq())
 }
 
 // hardware is the model and the serial number of the disk under a directory, where the

@@ -227,9 +227,9 @@ func (w *wiping) places(ctx context.Context) error {
 }
 
 // free refuses the disk of a vault that is away, a disk that a customer has handed in, unless
-// it is the item that was named, and a disk of a case that is held: the case that was named, and every case with a medium
-// of the same serial number. Where nothing was named it tells of what items nothing is
-// known by which a disk could be told from them.
+// it is the item that was named, and a disk of a case that is held: the case that was named,
+// and every case with a medium of the same serial number. Where nothing was named it tells
+// of what items nothing is known by which a disk could be told from them.
 func (w *wiping) free(ctx context.Context, id device.Identity) (unknown []handedIn, err error) {
 	if err := w.notVaultDisk(ctx, w.path, id.Name, id.Serial); err != nil {
 		return nil, err

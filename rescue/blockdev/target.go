@@ -41,11 +41,9 @@ func (h host) target(path string) (Identity, sysblock.Node, error) {
 	} else if use != nil {
 		return Identity{}, sysblock.Node{}, use
 	}
-	if below := n.Backing(); below != "" {
+	if below := n.BackingDevice(); below != "" {
 		// What uses a disk is not seen at a loop device that stands on it.
-		if _, ok := sysblock.DevAt(below); ok {
-			return Identity{}, sysblock.Node{}, &InUseError{Path: path, Node: path, By: "a loop device that stands on " + below, Err: ErrInUse}
-		}
+		return Identity{}, sysblock.Node{}, &InUseError{Path: path, Node: path, By: "a loop device that stands on " + below, Err: ErrInUse}
 	}
 	// The exclusive open keeps nobody away who writes to it already. Only root sees all of
 	// them; to anybody else they are not known, as they are not to the kernel's lock.

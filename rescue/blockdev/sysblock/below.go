@@ -82,12 +82,20 @@ func (n Node) Slaves() []string { return Entries(filepath.Join(n.DiskDir(), "sla
 // that a loop device stands on, whose use is not seen at the loop device.
 func (n Node) Below() []string {
 	below := n.Slaves()
-	if file := n.Backing(); file != "" {
-		if _, ok := DevAt(file); ok {
-			below = append(below, file)
-		}
+	if dev := n.BackingDevice(); dev != "" {
+		below = append(below, dev)
 	}
 	return below
+}
+
+// BackingDevice is the device that a loop device stands on; of one that stands on a file, or
+// of any other device, it is empty.
+func (n Node) BackingDevice() string {
+	file := n.Backing()
+	if _, ok := DevAt(file); !ok {
+		return ""
+	}
+	return file
 }
 
 // under adds the disks below the file system that holds a file.

@@ -245,7 +245,7 @@ func (d *desk) close() {
 }
 
 // print breaks what it prints at words: a terminal would break it in the middle of one.
-func (d *desk) print(s string) { fmt.Fprint(d.f, lines(broken(s, d.width()))) }
+func (d *desk) print(s string) { fmt.Fprint(d.f, lines(Wrap(s, d.width()))) }
 
 func (d *desk) say(s string) { d.print(s + "\n") }
 

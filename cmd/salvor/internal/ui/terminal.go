@@ -168,12 +168,12 @@ func (t *Terminal) wrap(s string) string {
 	if !t.StderrIsTerminal() {
 		return s
 	}
-	return broken(s, width(t.rawErr))
+	return Wrap(s, width(t.rawErr))
 }
 
-// broken breaks text at words so that no line is longer than room; a word that is
-// wider than that, such as a hash, stays whole.
-func broken(s string, room int) string {
+// Wrap breaks text at words so that no line is longer than room, in characters; a word that
+// is wider than that, such as a hash, stays whole.
+func Wrap(s string, room int) string {
 	var b strings.Builder
 	for i, line := range strings.Split(s, "\n") {
 		if i > 0 {
