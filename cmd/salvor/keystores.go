@@ -138,21 +138,20 @@ func (r *purgeRun) keystore(ctx context.Context, e erasing, id string) error {
 	if err != nil {
 		return err
 	}
-	left, again := job != nil, false
-	for _, k := range e.image.Keys {
-		if k.Keystore == id {
-			left = left || k.Gone == nil
-			again = again || r.liesAgain(ctx, k)
+	here := slices.DeleteFunc(slices.Clone(e.image.Keys), func(k custody.KeyCopy) bool { return k.Keystore != id })
+	left := job != nil || slices.ContainsFunc(here, func(k custody.KeyCopy) bool { return k.Gone == nil })
+	v, err := r.openVault(ctx, id)
+	if err != nil {
+		if left {
+			return err
 		}
+		return nil // it cannot be looked into
 	}
+	defer v.close()
+	again := slices.ContainsFunc(here, func(k custody.KeyCopy) bool { return k.Gone != nil && v.has(k) })
 	if !left && !again {
 		return nil
 	}
-	v, err := r.openVault(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer v.close()
 	if again && job == nil && !e.again {
 		r.back++
 		r.term.Warn("image %s/%s: a key file lies in vault %s, and the record says that it was destroyed; find out who has copies", e.c.No, e.image.Name, v.name)

@@ -182,31 +182,10 @@ type imageMap struct {
 	m      *mapfile.Map // in sectors
 }
 
-// A mapReader reads the maps of images. It keeps their vaults open: the images of a case
-// mostly lie in one, and to look at it anew costs more than to read a map.
-type mapReader struct {
-	*station
-	vaults map[string]*openedVault
-}
+// A mapReader reads the maps of images, which mostly lie in one vault.
+type mapReader struct{ openVaults }
 
-func (s *station) newMapReader() mapReader { return mapReader{s, make(map[string]*openedVault)} }
-
-func (r mapReader) close() {
-	for _, v := range r.vaults {
-		v.close()
-	}
-}
-
-func (r mapReader) vault(ctx context.Context, id string) (*openedVault, error) {
-	if v, ok := r.vaults[id]; ok {
-		return v, nil
-	}
-	v, err := r.openVault(ctx, id)
-	if err == nil {
-		r.vaults[id] = v
-	}
-	return v, err
-}
+func (s *station) newMapReader() mapReader { return mapReader{s.newOpenVaults()} }
 
 // read rebuilds the map of an image from its records, also while they are written.
 func (r mapReader) read(ctx context.Context, no custody.CaseNo, i custody.Image) (imageMap, error) {
@@ -220,7 +199,7 @@ func (r mapReader) read(ctx context.Context, no custody.CaseNo, i custody.Image)
 	case i.Bytes <= 0 || i.Sector <= 0:
 		return out, &ui.Error{Code: ui.NotFound, What: "image " + ref.String(), Why: "the event that began it has not arrived", Hint: "salvor show " + string(no)}
 	}
-	v, err := r.vault(ctx, i.Vault)
+	v, err := r.open(ctx, i.Vault)
 	if err != nil {
 		return out, err
 	}

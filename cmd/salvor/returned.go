@@ -21,20 +21,10 @@ func (r *purgeRun) returned(ctx context.Context) ([]erasing, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := make(map[string]*openedVault)
-	defer func() {
-		for _, v := range opened {
-			if v != nil {
-				v.close()
-			}
-		}
-	}()
+	vaults := r.newOpenVaults()
+	defer vaults.close()
 	open := func(id string) *openedVault {
-		v, tried := opened[id]
-		if !tried {
-			v, _ = r.openVault(ctx, id) // a vault that is away cannot be looked into
-			opened[id] = v
-		}
+		v, _ := vaults.open(ctx, id) // a vault that is away cannot be looked into
 		return v
 	}
 	var work []erasing
@@ -93,7 +83,7 @@ func (r *purgeRun) cameBack(ctx context.Context, open func(vault string) *opened
 		return nil, nil
 	case r.options.dryRun && !i.Returned():
 		r.report(c.No, i.Name, erased{Outcome: "returned"}, &ui.Error{
-			Code: ui.Incomplete, What: image, Why: "it was erased, and " + what(seen) + " in vault " + where + " again: a copy of the vault was put back", Hint: "salvor purge erases it again",
+			Code: ui.Incomplete, What: image, Why: "it was erased, and " + lyingAgain(seen) + " in vault " + where + " again: a copy of the vault was put back", Hint: "salvor purge erases it again",
 		})
 		return nil, nil
 	case r.options.dryRun && !there:
@@ -111,7 +101,7 @@ func (r *purgeRun) cameBack(ctx context.Context, open func(vault string) *opened
 		return nil, nil
 	}
 	r.back++
-	r.term.Warn("%s: it was erased, and %s in vault %s again: a copy of the vault was put back; find out who has copies", image, what(seen), where)
+	r.term.Warn("%s: it was erased, and %s in vault %s again: a copy of the vault was put back; find out who has copies", image, lyingAgain(seen), where)
 	if c, err = r.ledger.Case(ctx, c.No); err != nil {
 		return nil, err
 	}
@@ -119,8 +109,8 @@ func (r *purgeRun) cameBack(ctx context.Context, open func(vault string) *opened
 	return &erasing{c: c, image: i, again: true, early: r.now().Before(c.Deadline)}, nil
 }
 
-// what says what was seen of an image.
-func what(seen custody.ImageReturned) string {
+// lyingAgain says what was seen of an image.
+func lyingAgain(seen custody.ImageReturned) string {
 	if seen.Files == 0 {
 		return "a key to it lies"
 	}

@@ -28,6 +28,37 @@ type openedVault struct {
 	dir            *vault.Dir
 }
 
+// openVaults are vaults that are looked into more than once: to open one costs more than
+// most of what is done in it. One that could not be opened is not tried again.
+type openVaults struct {
+	*station
+	tried map[string]openTry
+}
+
+type openTry struct {
+	v   *openedVault
+	err error
+}
+
+func (s *station) newOpenVaults() openVaults { return openVaults{s, make(map[string]openTry)} }
+
+func (o openVaults) open(ctx context.Context, id string) (*openedVault, error) {
+	t, ok := o.tried[id]
+	if !ok {
+		t.v, t.err = o.openVault(ctx, id)
+		o.tried[id] = t
+	}
+	return t.v, t.err
+}
+
+func (o openVaults) close() {
+	for _, t := range o.tried {
+		if t.err == nil {
+			t.v.close()
+		}
+	}
+}
+
 // openVault opens a vault by its id or name. A vault whose path, marker or medium is
 // not there is absent, which never means empty.
 func (s *station) openVault(ctx context.Context, idOrName string) (*openedVault, error) {
