@@ -34,7 +34,8 @@ func (g *imaging) newAcks(ctx context.Context, cancel context.CancelCauseFunc) *
 		for p := range newest {
 			err := record(p)
 			if now := g.now(); err == nil && now.Sub(marked) >= markEvery {
-				err, marked = g.keepLandmarks(), now
+				g.keepLandmarks()
+				marked = now
 			}
 			if err != nil && failed == nil {
 				failed = err

@@ -64,13 +64,16 @@ func (g *imaging) forget(dir string) {
 	}
 }
 
-// keepLandmarks keeps what the disk can be known again by.
-func (g *imaging) keepLandmarks() error {
+// keepLandmarks keeps what the disk can be known again by. Where that cannot be kept a disk
+// that may be dying is read all the same; the next run says that it has nothing to compare.
+func (g *imaging) keepLandmarks() {
 	list := g.disk.Landmarks()
 	if len(list) == 0 {
-		return nil
+		return
 	}
-	return g.keep(landmarksDir, func(w io.Writer) error { return json.NewEncoder(w).Encode(list) })
+	if err := g.keep(landmarksDir, func(w io.Writer) error { return json.NewEncoder(w).Encode(list) }); err != nil {
+		g.unmarked.Do(func() { g.term.Warn("a later run will not know whether the disk has changed: %v", err) })
+	}
 }
 
 // errOtherContent is a disk that does not hold what an image of it was begun with.

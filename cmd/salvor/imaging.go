@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"salvor/cmd/salvor/internal/ui"
@@ -40,6 +41,8 @@ type imaging struct {
 	reopens bool      // the image is sealed, and more of the disk is to be tried
 	damaged *damage   // nil when not known, or when nothing is missing
 	changed int       // places in which the disk is not what the image was begun with
+
+	unmarked sync.Once // it was said that landmarks cannot be kept
 }
 
 func (g *imaging) ref() vault.ImageRef {
@@ -125,17 +128,15 @@ func (g *imaging) rescue(ctx context.Context) error {
 		g.forget(tiersDir)
 		if out.Complete() {
 			g.forget(landmarksDir)
-		} else if err := g.keepLandmarks(); err != nil { // for --retries
-			g.term.Warn("%v", err)
+		} else {
+			g.keepLandmarks() // for --retries
 		}
 		return nil
 	}
 	if err := g.keepTiers(t); err != nil { // they cost reading some metadata again
 		g.term.Warn("%v", err)
 	}
-	if err := g.keepLandmarks(); err != nil {
-		g.term.Warn("%v", err)
-	}
+	g.keepLandmarks()
 	pauseErr := w.Pause(save)
 	ackErr := acks.finish(w.Acked())
 	why := stopReason(out.Stop, runErr, pauseErr)
